@@ -1,0 +1,3 @@
+"""Nuki locks and openers on MQTT."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Floor 1: how it is written. Pure codecs between bytes and the model."""
