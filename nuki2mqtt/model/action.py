@@ -54,7 +54,7 @@ OPENER_ACTIONS: dict[Action, ActionFacts] = {
     Action.DEACTIVATE_CM: _facts(5, opens=False, passes=(), settles=(1, 3)),
 }
 # A type that no document names is taken for a lock, without the actions that open its door.
-_UNKNOWN_ACTIONS = {
+_UNKNOWN_ACTIONS: dict[Action, ActionFacts] = {
     action: facts for action, facts in LOCK_ACTIONS.items() if action in {Action.UNLOCK, Action.LOCK}
 }
 

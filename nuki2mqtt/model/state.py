@@ -204,7 +204,7 @@ class Report:
     """What one source says of one device.
 
     `state` is None where a `/list` entry has no `lastKnownState`. `at` is the entry's own timestamp on the
-    Bridge's clock (aware, UTC), None for sources that carry none. `device_type` is None where it was not said.
+    Bridge's clock (aware, UTC), None for sources that carry none. `device_type` is None where it is not said.
     """
 
     nuki_id: NukiId
@@ -222,7 +222,7 @@ class Snapshot:
 
     Times are aware UTC: `seen` is the report's own time on our clock, `changed` the `seen` of the report in
     which state, door, ring-to-open or continuous mode last differed; `ring_at` is on the Bridge's clock.
-    `stale` means that we do not vouch for it now. `has_keypad` is set once `/list` has named a keypad battery.
+    `stale` means that we do not vouch for it now. `has_keypad`: `/list` has named a keypad battery.
     """
 
     nuki_id: NukiId

@@ -1,0 +1,452 @@
+"""One Bridge: what to ask it next, and how it fares.
+
+One request at a time, a minimum gap between an answer and the next request, identity before anything else,
+`/list` before `/lockState` before the callback lease before `/info`. A failed request comes again after a
+growing delay; nothing is ever repeated that moves a lock (no such request is made here).
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum, auto
+
+from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway import bridge_problems
+from nuki2mqtt.gateway.auth_ladder import AuthLadder
+from nuki2mqtt.gateway.bridge_clock import BridgeClock
+from nuki2mqtt.gateway.callback_lease import (
+    Full,
+    Held,
+    OwnCallback,
+    Register,
+    Unregister,
+    next_release,
+    next_step,
+)
+from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge, Effect, Level, Log, Moment
+from nuki2mqtt.model.bridge import BridgeView
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.bridge_api import (
+    BridgeRequest,
+    CallbackAddRequest,
+    CallbackListAnswer,
+    CallbackListRequest,
+    CallbackRemoveRequest,
+    InfoAnswer,
+    InfoRequest,
+    ListRequest,
+    LockStateRequest,
+    SuccessAnswer,
+)
+from nuki2mqtt.protocol.settings import BridgeSettings, PollSettings
+
+LEASE_S = 900.0  # docs/architecture.md, "One state change"
+UNCLEAN_START_S = 2.0  # docs/architecture.md, "Whom we talk to": the last process's request may still run
+HINT_DELAY_S = 1.0
+HINT_GAP_S = 2.0
+FAST_SHARE = 3
+_DAY_S = 86400.0
+_LONGEST_RETRY_S = 60.0
+_REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
+_READ_TRIES = 3
+_LEASE_STEPS = 8
+
+
+class JobKind(IntEnum):
+    """What a request is for, the most urgent first."""
+
+    LIST = auto()
+    LOCK_STATE = auto()
+    LEASE = auto()
+    SLOTS = auto()
+    INFO = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request and what it is for; `nuki_id` for a read that wakes a lock."""
+
+    kind: JobKind
+    request: BridgeRequest
+    nuki_id: NukiId | None = None
+
+
+@dataclass(slots=True)
+class _Wish:
+    device_type: int
+    due: float
+    tries: int = 0
+
+
+class BridgeLink:
+    """The queue, cadence, health and callback lease of one configured Bridge."""
+
+    def __init__(self, settings: BridgeSettings, poll: PollSettings, memory: BridgeMemory) -> None:
+        self.settings = settings
+        self.link = settings.link
+        self.bridge_id = settings.id or memory.bridge_id
+        self.token = settings.token or memory.token
+        self.ladder = AuthLadder(settings.auth, memory.auth, allow_plain=settings.allow_plain)
+        self.view: BridgeView | None = None
+        self.clock: BridgeClock | None = None
+        self.started: datetime | None = None
+        self.own: OwnCallback | None = None
+        self.lease = "off"
+        self.problem: str | None = None
+        self.busy_answers = 0
+        self.forced_reads = 0
+        self.unconfirmed_hints = 0
+        self.is_verified = False
+        self.is_fast = False
+        self.is_released = True
+        self.was_rebooted = False
+        self.was_clock_set = False
+        self._poll = poll
+        self._is_active = False
+        self._is_releasing = False
+        self._is_contact_ended = False
+        self._due: dict[JobKind, float] = {}
+        self._lease_job: Job | None = None
+        self._lease_steps = 0
+        self._wishes: dict[NukiId, _Wish] = {}
+        self._reads: dict[NukiId, deque[float]] = {}
+        self._in_flight: tuple[int, Job, float] | None = None
+        self._calls = 0
+        self._earliest = 0.0
+        self._failures = 0
+        self._problem_kind: BridgeErrorKind | None = None
+        self._list_sent = float("-inf")
+
+    # --- Switching ---------------------------------------------------------------------------------
+
+    @property
+    def needs_pairing(self) -> bool:
+        """Whether there is no token to ask with."""
+        return self.token is None
+
+    @property
+    def queue(self) -> int:
+        """How many requests wait."""
+        return len(self._wishes) + (self._lease_job is not None)
+
+    def start(self, now: Moment, *, after_unclean_end: bool = False) -> None:
+        """Begin to ask, identity first."""
+        if self._is_active or self.token is None:
+            return
+        self._is_active = True
+        self.is_verified = False
+        self._due = {JobKind.INFO: now.monotonic, JobKind.LIST: now.monotonic}
+        self._earliest = max(self._earliest, now.monotonic + (UNCLEAN_START_S if after_unclean_end else 0.0))
+
+    def stop(self) -> None:
+        """Ask nothing more; an answer under way is ignored."""
+        self._is_active = False
+        self._in_flight = None
+        self._wishes.clear()
+        self._lease_job = None
+        self.own = None
+        self.lease = "off"
+
+    def pair(self, token: Secret, now: Moment, *, replace_bridge: bool) -> None:
+        """Use a new token from now on; with `replace_bridge` another Bridge may answer here, too."""
+        self.token = token
+        if replace_bridge:
+            self.bridge_id = self.settings.id
+        self.ladder = AuthLadder(self.settings.auth, None, allow_plain=self.settings.allow_plain)
+        self._is_contact_ended = False
+        self._is_active = False
+        self.start(now)
+
+    def release(self, now: Moment) -> None:
+        """Give our callback slot back, then ask nothing more."""
+        self._is_releasing = True
+        self._wishes.clear()
+        self._lease_job = None
+        self._due = {}
+        has_slot = self.own is not None and self.lease in {"held", "pending"}
+        self.is_released = not (self._is_active and has_slot and not self._is_contact_ended)
+        if not self.is_released:
+            self._due[JobKind.SLOTS] = now.monotonic
+
+    # --- Wishes ------------------------------------------------------------------------------------
+
+    def set_own_callback(self, own: OwnCallback | None, now: Moment) -> None:
+        """Where the Bridge shall call us from now on; None for nowhere."""
+        if own == self.own or self._is_releasing:
+            return
+        self.own = own
+        self.lease = "off" if own is None else "pending"
+        if own is not None:
+            self._due[JobKind.SLOTS] = now.monotonic
+
+    def is_wanted(self, nuki_id: NukiId) -> bool:
+        """Whether a read of this lock still waits."""
+        return nuki_id in self._wishes
+
+    def bring_list_forward(self, now: Moment) -> None:
+        """A hint came: ask soon, never later than planned."""
+        if JobKind.LIST in self._due:
+            soon = max(now.monotonic + HINT_DELAY_S, self._list_sent + HINT_GAP_S)
+            self._due[JobKind.LIST] = min(self._due[JobKind.LIST], soon)
+
+    def verify_lease(self, now: Moment) -> None:
+        """Look at the callback slots at once."""
+        if self.own is not None and not self._is_releasing:
+            self._due[JobKind.SLOTS] = now.monotonic
+
+    def want_lock_state(self, nuki_id: NukiId, device_type: int, now: Moment) -> bool:
+        """Wake a lock to read it, within the budget; False if the budget of the day is spent."""
+        if nuki_id in self._wishes or self._is_releasing or not self._is_active:
+            return True
+        reads = self._reads.setdefault(nuki_id, deque())
+        while reads and now.monotonic - reads[0] >= _DAY_S:
+            reads.popleft()
+        if len(reads) >= self._poll.forced_per_day:
+            return False
+        due = now.monotonic if not reads else max(now.monotonic, reads[-1] + self._poll.forced_min_s)
+        self._wishes[nuki_id] = _Wish(device_type, due)
+        return True
+
+    # --- Time --------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When something is to be asked."""
+        if not self._is_active or self._in_flight is not None or self._is_contact_ended:
+            return None
+        due = min(self._open_dues(), default=None)
+        return None if due is None else max(due, self._earliest)
+
+    def _open_dues(self) -> list[float]:
+        if not self.is_verified and not self._is_releasing:
+            return [self._due[JobKind.INFO]]
+        dues = [*self._due.values(), *(wish.due for wish in self._wishes.values())]
+        if self._lease_job is not None:
+            dues.append(self._earliest)
+        return dues
+
+    def handle_timer(self, now: Moment) -> list[Effect]:
+        """Send the most urgent request that is due."""
+        deadline = self.next_deadline()
+        if deadline is None or now.monotonic < deadline or self.token is None:
+            return []
+        job = self._next_job(now.monotonic)
+        if job is None:
+            return []
+        self._calls += 1
+        self._in_flight = (self._calls, job, now.monotonic)
+        if job.kind is JobKind.LIST:
+            self._list_sent = now.monotonic
+        if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
+            self._reads[job.nuki_id].append(now.monotonic)
+            self.forced_reads += 1
+        return [CallBridge(self.link, self._calls, job.request, self.ladder.mode, self.token)]
+
+    def _next_job(self, now: float) -> Job | None:
+        def is_due(kind: JobKind) -> bool:
+            return self._due.get(kind, now + 1) <= now
+
+        if not self.is_verified and not self._is_releasing:
+            return Job(JobKind.INFO, InfoRequest())
+        if is_due(JobKind.LIST):
+            return Job(JobKind.LIST, ListRequest())
+        for nuki_id, wish in self._wishes.items():
+            if wish.due <= now:
+                return Job(JobKind.LOCK_STATE, LockStateRequest(nuki_id, wish.device_type), nuki_id)
+        if self._lease_job is not None:
+            return self._lease_job
+        if is_due(JobKind.SLOTS):
+            return Job(JobKind.SLOTS, CallbackListRequest())
+        return Job(JobKind.INFO, InfoRequest()) if is_due(JobKind.INFO) else None
+
+    # --- Answers -----------------------------------------------------------------------------------
+
+    def handle_answer(
+        self, event: BridgeAnswered, now: Moment, *, is_clock_trusted: bool
+    ) -> tuple[Job | None, list[Effect]]:
+        """Take in an answer; the job that it ends (None for one that we no longer wait for), and effects."""
+        if self._in_flight is None or self._in_flight[0] != event.call_id:
+            return None, []
+        _, job, sent = self._in_flight
+        self._in_flight = None
+        self._earliest = now.monotonic + self._poll.min_gap_s
+        if isinstance(event.answer, BridgeError):
+            return job, self._failed(job, event.answer, now, is_clock_trusted=is_clock_trusted)
+        effects = self._recovered()
+        self.ladder.accepted()
+        match job.kind:
+            case JobKind.LIST:
+                cadence = self._poll.list_s / FAST_SHARE if self.is_fast else self._poll.list_s
+                self._plan(JobKind.LIST, max(sent + cadence, now.monotonic))
+            case JobKind.LOCK_STATE if job.nuki_id is not None:
+                self._wishes.pop(job.nuki_id, None)
+            case JobKind.INFO if isinstance(event.answer, InfoAnswer):
+                effects += self._informed(event.answer, sent, now)
+            case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
+                effects += self._saw_slots(event.answer, now)
+            case JobKind.LEASE if isinstance(event.answer, SuccessAnswer):
+                effects += self._took_step(event.answer, now)
+            case _:
+                pass
+        return job, effects
+
+    def _plan(self, kind: JobKind, due: float) -> None:
+        if not self._is_releasing:
+            self._due[kind] = due
+
+    def _recovered(self) -> list[Effect]:
+        was_failing = self.problem is not None
+        self.problem = None
+        self._problem_kind = None
+        self._failures = 0
+        return [Log(Level.INFO, f"Bridge {self.link} answers again.")] if was_failing else []
+
+    def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
+        self._plan(JobKind.INFO, sent + self._poll.info_s)
+        seen = answer.bridge_id
+        if self.bridge_id is not None and seen is not None and seen != self.bridge_id:
+            self._is_contact_ended = True
+            self.problem = bridge_problems.other_bridge(self.link, self.settings.host, self.bridge_id, seen)
+            return [Log(Level.ERROR, self.problem)]
+        if seen is None:
+            self.problem = bridge_problems.nameless(self.link)
+            self._plan(JobKind.INFO, now.monotonic + _LONGEST_RETRY_S)
+            return [Log(Level.WARNING, self.problem)]
+        self.is_verified = True
+        self.bridge_id = seen
+        old = self.view
+        if answer.current_time is not None:
+            clock = BridgeClock.read(answer.current_time, now, travelled_s=now.monotonic - sent)
+            self.was_clock_set = self.clock is not None and not clock.agrees_with(self.clock)
+            self.clock = clock
+        self.was_rebooted = _has_fallen(None if old is None else old.uptime_s, answer.uptime_s)
+        if self.was_rebooted:
+            self.verify_lease(now)
+        if answer.uptime_s is not None:
+            started = now.wall - timedelta(seconds=answer.uptime_s)
+            # Whole seconds of uptime wobble; the start of a Bridge does not.
+            if self.started is None or abs((started - self.started).total_seconds()) > 5:
+                self.started = started
+        self.view = BridgeView(
+            bridge_id=seen,
+            host=self.settings.host,
+            port=self.settings.port,
+            bridge_type=answer.bridge_type,
+            firmware=answer.firmware,
+            wifi_firmware=answer.wifi_firmware,
+            app_version=answer.app_version,
+            uptime_s=answer.uptime_s,
+            wlan_connected=answer.wlan_connected,
+            cloud_connected=answer.server_connected,
+            slots=None if old is None else old.slots,
+        )
+        return []
+
+    def _saw_slots(self, answer: CallbackListAnswer, now: Moment) -> list[Effect]:
+        if self.view is not None:
+            self.view = replace(self.view, slots=answer.slots)
+        self._due.pop(JobKind.SLOTS, None)
+        if self.own is None:
+            self.is_released = True
+            return []
+        if self._is_releasing:
+            step = next_release(answer.slots, self.own)
+            self._lease_job = self._lease_job_for(step)
+            self.is_released = step is None
+            return []
+        was, step_now = self.lease, next_step(answer.slots, self.own)
+        match step_now:
+            case Held():
+                self.lease, self._lease_steps = "held", 0
+                self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
+                return [] if was == "held" else [Log(Level.INFO, f"Bridge {self.link} calls us back.")]
+            case Full():
+                self.lease, self._lease_steps = "full", 0
+                self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
+                text = bridge_problems.slots_full(self.link, answer.slots)
+                return [Log(Level.DEBUG if was == "full" else Level.WARNING, text)]
+            case Register() | Unregister():
+                lost = was == "held" and isinstance(step_now, Register)
+                self.lease = "pending"
+                self._lease_steps += 1
+                if self._lease_steps > _LEASE_STEPS:
+                    return self._lease_failed("it does not keep what is registered", now)
+                self._lease_job = self._lease_job_for(step_now)
+                return [Log(Level.WARNING, bridge_problems.lease_lost(self.link))] if lost else []
+
+    @staticmethod
+    def _lease_job_for(step: Register | Unregister | None) -> Job | None:
+        match step:
+            case Register(url):
+                return Job(JobKind.LEASE, CallbackAddRequest(url))
+            case Unregister(slot):
+                return Job(JobKind.LEASE, CallbackRemoveRequest(slot.id))
+            case None:
+                return None
+
+    def _took_step(self, answer: SuccessAnswer, now: Moment) -> list[Effect]:
+        is_adding = self._lease_job is not None and isinstance(self._lease_job.request, CallbackAddRequest)
+        self._lease_job = None
+        if answer.success or not is_adding or self._is_releasing:
+            # Numbers are positions: look again before the next step.
+            self._due[JobKind.SLOTS] = now.monotonic
+            return []
+        return self._lease_failed(answer.message or "it gave no reason", now)
+
+    def _lease_failed(self, reason: str, now: Moment) -> list[Effect]:
+        self.lease, self._lease_steps = "refused", 0
+        self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
+        return [Log(Level.WARNING, bridge_problems.lease_refused(self.link, reason))]
+
+    def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
+        self._failures += 1
+        delay = min(2.0**self._failures, max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
+        match error.kind:
+            case BridgeErrorKind.BUSY:
+                self.busy_answers += 1
+            case BridgeErrorKind.TOKEN_REFUSED:
+                self.ladder.refused(now.monotonic, is_clock_trusted=is_clock_trusted)
+                step = self._failures - 1
+                is_early = step < len(_REFUSED_RETRIES_S)
+                delay = _REFUSED_RETRIES_S[step] if is_early else _LONGEST_RETRY_S
+            case BridgeErrorKind.REFUSED | BridgeErrorKind.TIMEOUT | BridgeErrorKind.RESET:
+                # Somebody else may answer at this address next time.
+                self.is_verified = False
+                self._due[JobKind.INFO] = now.monotonic + delay
+            case _:
+                pass
+        self._retry(job, now.monotonic + delay, error)
+        if self._is_releasing:
+            self.is_released = True
+        return self._tell(error, now)
+
+    def _retry(self, job: Job, due: float, error: BridgeError) -> None:
+        if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
+            wish = self._wishes.get(job.nuki_id)
+            if wish is None:
+                return
+            wish.tries += 1
+            wish.due = max(due, self._reads[job.nuki_id][-1] + self._poll.forced_min_s)
+            is_answered = error.kind in {BridgeErrorKind.NOT_PAIRED, BridgeErrorKind.DEVICE_OFFLINE}
+            is_spent = len(self._reads[job.nuki_id]) >= self._poll.forced_per_day
+            if is_answered or is_spent or wish.tries >= _READ_TRIES:
+                del self._wishes[job.nuki_id]
+        elif job.kind is JobKind.LEASE:
+            self._lease_job = None
+            self._plan(JobKind.SLOTS, due)
+        else:
+            self._plan(job.kind, due)
+        # What else is due waits as long: a Bridge in trouble is not to be hurried.
+        self._earliest = max(self._earliest, due)
+
+    def _tell(self, error: BridgeError, now: Moment) -> list[Effect]:
+        if error.kind is BridgeErrorKind.TOKEN_REFUSED and not self.ladder.is_exhausted:
+            return [Log(Level.DEBUG, f"Bridge {self.link} refused the token; trying {self.ladder.mode} next.")]
+        text = bridge_problems.failure(self.link, self.settings.host, error, now.wall)
+        is_new = error.kind is not self._problem_kind
+        self.problem, self._problem_kind = text, error.kind
+        return [Log(Level.WARNING if is_new else Level.DEBUG, text)]
+
+
+def _has_fallen(before: int | None, after: int | None) -> bool:
+    return before is not None and after is not None and after < before

@@ -1,0 +1,151 @@
+"""Our connection to the broker: what is read at its beginning, and whose base topic it is.
+
+A gateway first connects without a last will and reads the retained messages. If nobody else owns the base it
+connects again with its will and speaks. Retained messages have arrived when 0.2 s passed without another, at
+most 2 s after the subscription; what comes later is handled as it comes.
+"""
+
+from enum import StrEnum, auto
+
+from nuki2mqtt.gateway.ownership import Ownership, Role
+from nuki2mqtt.gateway.vocabulary import (
+    ConnectMqtt,
+    MqttConnected,
+    MqttLost,
+    MqttReceived,
+    MqttSubscribed,
+    Subscription,
+    Will,
+)
+from nuki2mqtt.protocol.payloads import (
+    OFFLINE,
+    ONLINE,
+    GatewayClaim,
+    RetainedSnapshot,
+    parse_claim,
+    parse_retained_snapshot,
+)
+from nuki2mqtt.protocol.topics import Inbound, TopicTree
+
+QUIET_S = 0.2
+LONGEST_READ_S = 2.0
+CONTRADICT_GAP_S = 5.0
+
+
+class News(StrEnum):
+    """What a message or a moment meant for us."""
+
+    OWNED = auto()  # the base is ours: connect with a will
+    YIELDED = auto()  # another gateway owns it: be silent
+    READY = auto()  # connected and subscribed as owner: speak
+    CLOSED = auto()  # the connection is gone
+    CONTRADICT = auto()  # somebody denied us: say that we are here
+    BORN = auto()  # Home Assistant started
+
+
+class BrokerSession:
+    """The phases of a connection. Times are monotonic seconds."""
+
+    def __init__(self, tree: TopicTree, own: GatewayClaim) -> None:
+        self.protocol: str | None = None
+        self.losses = 0
+        self.has_read = False
+        self.is_reconnecting = False
+        self.snapshots: dict[str, RetainedSnapshot] = {}
+        self._tree = tree
+        self._ownership = Ownership(own)
+        self._quiet_at: float | None = None
+        self._latest = 0.0
+        self._may_contradict = 0.0
+
+    @property
+    def role(self) -> Role:
+        """What we are on this base topic."""
+        return self._ownership.role
+
+    @property
+    def other_instance(self) -> str | None:
+        """The other gateway, where there is one."""
+        return self._ownership.other_instance
+
+    def connect_order(self) -> ConnectMqtt:
+        """How to be connected in our role; a running connection will end for it."""
+        tree = self._tree
+        self.is_reconnecting = self.protocol is not None
+        topics = (tree.gateway_state, tree.gateway_info, tree.gateway_health, tree.home_assistant_status)
+        will = Will(tree.gateway_state, OFFLINE) if self.role is Role.OWNER else None
+        filters = topics if self.has_read else (*topics, tree.snapshots_filter)
+        return ConnectMqtt(will, tuple(Subscription(topic, qos=0) for topic in filters))
+
+    def handle(self, event: MqttConnected | MqttSubscribed | MqttLost | MqttReceived, now: float) -> list[News]:
+        """Take in what the broker says."""
+        match event:
+            case MqttConnected(protocol):
+                self.protocol, self.is_reconnecting = protocol, False
+                self._ownership.connected(now)
+                self._quiet_at = None
+                return []
+            case MqttSubscribed():
+                if self.role is Role.OWNER:
+                    return [News.READY]
+                self._quiet_at, self._latest = now + QUIET_S, now + LONGEST_READ_S
+                return []
+            case MqttLost():
+                was_open = self.protocol is not None
+                self.losses += was_open and not self.is_reconnecting
+                self.protocol, self._quiet_at = None, None
+                return [News.CLOSED] if was_open else []
+            case MqttReceived():
+                if self._quiet_at is not None:
+                    self._quiet_at = min(now + QUIET_S, self._latest)
+                return self._received(event, now)
+
+    def _received(self, event: MqttReceived, now: float) -> list[News]:
+        is_live = not event.retained
+        was = self.role
+        must_contradict = False
+        match self._tree.parse(event.topic):
+            case Inbound.GATEWAY_STATE:
+                must_contradict = self._ownership.heard_state(event.payload, is_live=is_live)
+            case Inbound.GATEWAY_INFO | Inbound.GATEWAY_HEALTH:
+                claim = parse_claim(event.payload)
+                if claim is not None:
+                    must_contradict = self._ownership.heard_claim(claim, is_live=is_live, now=now)
+            case Inbound.SNAPSHOT:
+                self._read_snapshot(event)
+            case Inbound.HOME_ASSISTANT_STATUS:
+                return [News.BORN] if event.payload == ONLINE and is_live and was is Role.OWNER else []
+            case None:
+                pass
+        if was is not Role.SILENT and self.role is Role.SILENT:
+            return [News.YIELDED] if was is Role.OWNER else []
+        if must_contradict and now >= self._may_contradict:
+            self._may_contradict = now + CONTRADICT_GAP_S
+            return [News.CONTRADICT]
+        return self._decide(now)
+
+    def _read_snapshot(self, event: MqttReceived) -> None:
+        if self.has_read or not event.retained:
+            return
+        retained = parse_retained_snapshot(event.payload)
+        if retained is not None:
+            self.snapshots[self._tree.device_topic(event.topic)] = retained
+
+    def _decide(self, now: float) -> list[News]:
+        is_reading = self._quiet_at is not None or self.protocol is None
+        if is_reading or not self.has_read or not self._ownership.decide(now):
+            return []
+        return [News.OWNED]
+
+    def handle_timer(self, now: float) -> list[News]:
+        """The retained messages have arrived, or the other gateway's silence has lasted."""
+        if self._quiet_at is not None and now >= self._quiet_at:
+            self._quiet_at = None
+            self.has_read = True
+        return self._decide(now)
+
+    def next_deadline(self) -> float | None:
+        """When to look again."""
+        if self.protocol is None:
+            return None
+        return self._quiet_at if self._quiet_at is not None else self._ownership.next_deadline()

@@ -1,0 +1,118 @@
+"""Our place among a Bridge's three callback slots.
+
+Own entries are known by our instance id in the path or, with the id lost, by our path's form at our address.
+Foreign ones are never touched. Since slot numbers are positions, the list is read anew after every step.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from nuki2mqtt.model.bridge import CallbackSlot
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.payloads import SlotView
+
+SLOTS = 3  # Bridge API 1.13.2 section 5, /callback/add
+PATH_PREFIX = "/callback/"
+
+# Where container engines put containers by default; the Bridge cannot reach such an address.
+_CONTAINER_NETWORKS = tuple(ipaddress.ip_network(text) for text in ("172.16.0.0/12", "10.88.0.0/15", "192.168.65.0/24"))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCallback:
+    """Where a Bridge shall call us."""
+
+    host: str
+    port: int
+    path: Secret
+    instance: str
+
+    def url(self) -> Secret:
+        """The URL to register."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return Secret(f"http://{host}:{self.port}{self.path.reveal()}")
+
+    def is_own(self, slot: CallbackSlot) -> bool:
+        """Whether this slot is ours, from this or an earlier process."""
+        try:
+            parts = urlsplit(slot.url)
+            address = (parts.hostname, parts.port or 80)
+        except ValueError:
+            return False
+        if parts.path.startswith(f"{PATH_PREFIX}{self.instance}/"):
+            return True
+        return parts.path.startswith(PATH_PREFIX) and address == (self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Our URL is registered, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Add our URL."""
+
+    url: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """Remove one of our own slots."""
+
+    slot: CallbackSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """All slots belong to others."""
+
+
+LeaseStep = Held | Register | Unregister | Full
+
+
+def next_step(slots: tuple[CallbackSlot, ...], own: OwnCallback) -> LeaseStep:
+    """What to do about the slots as they are: old ones of ours first, then our URL."""
+    url = own.url().reveal()
+    right = [slot for slot in slots if slot.url == url]
+    wrong = [slot for slot in slots if slot.url != url and own.is_own(slot)]
+    for slot in (*wrong, *right[1:]):
+        return Unregister(slot)
+    if right:
+        return Held()
+    return Full() if len(slots) >= SLOTS else Register(own.url())
+
+
+def next_release(slots: tuple[CallbackSlot, ...], own: OwnCallback) -> Unregister | None:
+    """The next slot to give back before we stop."""
+    return next((Unregister(slot) for slot in slots if own.is_own(slot)), None)
+
+
+def view_slots(slots: tuple[CallbackSlot, ...], own: OwnCallback | None) -> tuple[SlotView, ...]:
+    """The slots as they may be shown."""
+    return tuple(SlotView(slot.id, _address(slot.url), is_own=own is not None and own.is_own(slot)) for slot in slots)
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "?", parts.port or 80
+    except ValueError:
+        return "?"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_container_internal(local_host: str, bridge_host: str) -> bool:
+    """Whether a container's own address is one that a Bridge elsewhere cannot reach."""
+    try:
+        local = ipaddress.ip_address(local_host)
+    except ValueError:
+        return False
+    if local.version != 4 or not any(local in network for network in _CONTAINER_NETWORKS):
+        return False
+    try:
+        bridge = ipaddress.ip_address(bridge_host)
+    except ValueError:
+        return True
+    return bridge not in ipaddress.ip_network(f"{local_host}/16", strict=False)

@@ -1,0 +1,421 @@
+"""The last snapshot per device, with its source and age; from report to change.
+
+The ordering rule (docs/architecture.md, "One state change"):
+- answers of one Bridge's `/list` are ordered by the entry's own timestamp, raw; an entry without one counts
+  from the first answer that said the same;
+- a callback and a `/lockState` count as of their arrival;
+- an entry overrides those only if its timestamp, mapped to our clock, is not older (2 s tolerance). An older
+  entry that contradicts a callback changes nothing and raises a doubt, which one `/lockState` decides;
+- what a source does not say erases only what the same source had said: a door's silence is normal.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from nuki2mqtt.gateway.bridge_clock import TOLERANCE_S, BridgeClock
+from nuki2mqtt.gateway.rings import Rings
+from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
+from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
+from nuki2mqtt.model.state import (
+    DOOR_CLOSED_CODE,
+    DOOR_OPEN_CODE,
+    JAMMED_CODE,
+    Battery,
+    DeviceState,
+    Report,
+    Snapshot,
+    Source,
+    is_called_back,
+    is_transitional,
+    state_of,
+)
+
+_T = TypeVar("_T")
+
+# Reference 4.4: a transition that `/list` shows for longer is the Bridge's cache, stuck.
+STUCK_AFTER_S = 60.0
+
+
+class Doubt(StrEnum):
+    """Why `/lockState` should decide. There are no other reasons than these."""
+
+    CONTRADICTED = "an older /list entry contradicts a callback"
+    STUCK = "a transition lasts too long"
+    NO_STATE = "/list has no state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a report came to.
+
+    `is_newer_entry`: a `/list` entry newer than the one before; `time` is its time on our monotonic clock.
+    `told_first_by_list`: a change that a callback should have told. `is_gap`: an entry lost its state.
+    """
+
+    nuki_id: NukiId
+    events: tuple[DeviceEvent, ...] = ()
+    doubt: Doubt | None = None
+    is_newer_entry: bool = False
+    time: float = 0.0
+    has_state: bool = True
+    is_gap: bool = False
+    told_first_by_list: bool = False
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The last `/list` entry of a device on one Bridge."""
+
+    at: datetime | None
+    time: float
+    state: DeviceState | None
+
+
+@dataclass(slots=True)
+class _Device:
+    nuki_id: NukiId
+    device_type: int
+    name: str
+    firmware: str | None = None
+    state: DeviceState | None = None
+    source: Source | None = None
+    link: str = ""
+    time: float = 0.0
+    seen: datetime | None = None
+    changed: datetime | None = None
+    state_since: float = 0.0
+    is_hint_settled: bool = False
+    is_stuck_settled: bool = False
+    definite_door: int | None = None
+    has_keypad: bool = False
+    has_reported: bool = False
+    rings: Rings = field(default_factory=Rings)
+    entries: dict[str, _Entry] = field(default_factory=dict)
+
+
+def _newer(new: _T | None, old: _T | None) -> _T | None:
+    return old if new is None else new
+
+
+def _contradicts(entry: DeviceState, held: DeviceState) -> bool:
+    """Whether two reports cannot both be true; silence contradicts nothing."""
+    if entry.state_code != held.state_code:
+        return True
+    pairs = ((entry.door_code, held.door_code), (entry.mode_code, held.mode_code))
+    return any(one is not None and other is not None and one != other for one, other in pairs)
+
+
+class Devices:
+    """All devices of all Bridges. `started` is the process's start on the monotonic clock."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._devices: dict[NukiId, _Device] = {}
+
+    def remember(self, nuki_id: NukiId, device_type: int, name: str) -> None:
+        """Know a device from an earlier process; nothing is known of its state."""
+        self._devices.setdefault(nuki_id, _Device(nuki_id, device_type, name))
+
+    def knows(self, nuki_id: NukiId) -> bool:
+        """Whether this device was ever listed."""
+        return nuki_id in self._devices
+
+    def ids(self) -> tuple[NukiId, ...]:
+        """All known devices, in the order of their first sight."""
+        return tuple(self._devices)
+
+    def device_type(self, nuki_id: NukiId) -> int:
+        """The type of a known device."""
+        return self._devices[nuki_id].device_type
+
+    def has_state(self, nuki_id: NukiId) -> bool:
+        """Whether any source told the state in this process."""
+        return self._devices[nuki_id].state is not None
+
+    def lacks_listed_state(self, nuki_id: NukiId, link: str) -> bool:
+        """Whether this Bridge's last `/list` had the device without a state."""
+        entry = self._devices[nuki_id].entries.get(link)
+        return entry is not None and entry.state is None
+
+    def link_of(self, nuki_id: NukiId) -> str:
+        """The link that spoke last of a device, empty before any did."""
+        return self._devices[nuki_id].link
+
+    def snapshot(self, nuki_id: NukiId) -> Snapshot:
+        """What we last saw; the caller knows whether it is vouched for, by which Bridge, and how strong."""
+        device = self._devices[nuki_id]
+        state = device.state
+        snapshot = Snapshot(
+            nuki_id=nuki_id,
+            device_type=device.device_type,
+            name=device.name or f"Nuki_{nuki_id}",
+            firmware=device.firmware,
+            has_keypad=device.has_keypad,
+            ring_at=device.rings.shown,
+            source=device.source,
+            seen=device.seen,
+            changed=device.changed,
+        )
+        if state is None:
+            return snapshot
+        return replace(
+            snapshot,
+            state_code=state.state_code,
+            mode_code=state.mode_code,
+            door_code=state.door_code,
+            battery=state.battery,
+            keypad_battery_critical=state.keypad_battery_critical,
+        )
+
+    def forget_order(self, link: str) -> None:
+        """The clock of this Bridge was set: its older timestamps say nothing about newer ones."""
+        for device in self._devices.values():
+            entry = device.entries.get(link)
+            if entry is not None:
+                entry.at = None
+
+    def settle(self, nuki_id: NukiId) -> None:
+        """A direct read was tried: the doubt about what is held now is not raised again."""
+        device = self._devices.get(nuki_id)
+        if device is not None:
+            device.is_hint_settled = True
+            device.is_stuck_settled = True
+
+    # --- Reports --------------------------------------------------------------------------------------
+
+    def apply_entry(self, link: str, report: Report, clock: BridgeClock | None, now: Moment) -> Verdict:
+        """Take in one entry of a `/list` answer."""
+        device = self._listed(link, report)
+        known = device.entries.get(link)
+        entry_state = report.state
+        if entry_state is None:
+            device.entries[link] = _Entry(None, now.monotonic, None)
+            is_gap = device.state is None if known is None else known.state is not None
+            return Verdict(
+                nuki_id=device.nuki_id,
+                has_state=False,
+                is_gap=is_gap,
+                doubt=Doubt.NO_STATE if is_gap else None,
+            )
+        time = self._entry_time(known, report, clock, now)
+        is_same = known is not None and (known.at, known.state) == (report.at, entry_state)
+        is_older = known is not None and known.at is not None and report.at is not None and report.at < known.at
+        device.has_keypad = device.has_keypad or entry_state.keypad_battery_critical is not None
+        ring_events = self._ring_events(device, entry_state, Source.LIST, link, clock, now)
+        if not is_older:
+            device.entries[link] = _Entry(report.at, time, entry_state)
+        doubt: Doubt | None = None
+        if is_same and device.source is Source.LIST and device.link == link:
+            events: tuple[DeviceEvent, ...] = ()
+            told_first = False
+        elif not is_older and self._may_override(device, link, time):
+            merged = self._merge_entry(device, known, entry_state)
+            told_first = self._is_news(device, merged)
+            events = self._take(device, merged, Source.LIST, link, time, now)
+        else:
+            events, told_first = (), False
+            is_hint = device.source is Source.CALLBACK and not device.is_hint_settled
+            if is_hint and device.state is not None and _contradicts(entry_state, device.state):
+                doubt = Doubt.CONTRADICTED
+        return Verdict(
+            nuki_id=device.nuki_id,
+            events=events + ring_events,
+            doubt=doubt or self._stuck(device, entry_state, now),
+            is_newer_entry=not is_same and not is_older,
+            time=time,
+            told_first_by_list=told_first or bool(ring_events),
+        )
+
+    def apply_callback(self, link: str, report: Report, clock: BridgeClock | None, now: Moment) -> Verdict | None:
+        """Take in a callback; None for a device that no `/list` ever named."""
+        device = self._devices.get(report.nuki_id)
+        if device is None or report.state is None:
+            return None
+        state = report.state
+        ring_events = self._ring_events(device, state, Source.CALLBACK, link, clock, now)
+        events = self._take(device, self._merge(device, state), Source.CALLBACK, link, now.monotonic, now)
+        doubt = Doubt.NO_STATE if self.lacks_listed_state(device.nuki_id, link) else None
+        return Verdict(nuki_id=device.nuki_id, events=events + ring_events, doubt=doubt)
+
+    def apply_lock_state(
+        self, link: str, nuki_id: NukiId, state: DeviceState, clock: BridgeClock | None, now: Moment
+    ) -> Verdict | None:
+        """Take in the answer of a read that woke the lock; None for an unknown device."""
+        device = self._devices.get(nuki_id)
+        if device is None:
+            return None
+        ring_events = self._ring_events(device, state, Source.LOCK_STATE, link, clock, now)
+        events = self._take(device, self._merge(device, state), Source.LOCK_STATE, link, now.monotonic, now)
+        self.settle(nuki_id)
+        return Verdict(nuki_id=nuki_id, events=events + ring_events)
+
+    # --- Inside ---------------------------------------------------------------------------------------
+
+    def _listed(self, link: str, report: Report) -> _Device:
+        device = self._devices.get(report.nuki_id)
+        if device is None:
+            device = _Device(report.nuki_id, report.device_type or 0, report.name or "")
+            self._devices[report.nuki_id] = device
+        device.link = device.link or link
+        device.name = report.name or device.name
+        device.firmware = report.firmware or device.firmware
+        if report.device_type is not None:
+            device.device_type = report.device_type
+        return device
+
+    @staticmethod
+    def _entry_time(known: _Entry | None, report: Report, clock: BridgeClock | None, now: Moment) -> float:
+        if report.at is not None and clock is not None:
+            return min(clock.monotonic(report.at), now.monotonic)
+        if known is not None and (known.at, known.state) == (report.at, report.state):
+            return known.time
+        return now.monotonic
+
+    @staticmethod
+    def _may_override(device: _Device, link: str, time: float) -> bool:
+        if device.state is None:
+            return True
+        if device.source is Source.LIST:
+            return device.link == link or time >= device.time
+        return time + TOLERANCE_S >= device.time
+
+    @staticmethod
+    def _merge(device: _Device, said: DeviceState) -> DeviceState:
+        """A report over what is held: what it does not say stays."""
+        held = device.state
+        keypad = said.keypad_battery_critical if device.has_keypad else None
+        if held is None:
+            return replace(said, keypad_battery_critical=keypad)
+
+        return DeviceState(
+            state_code=said.state_code,
+            mode_code=_newer(said.mode_code, held.mode_code),
+            door_code=_newer(said.door_code, held.door_code),
+            battery=Battery(
+                _newer(said.battery.level, held.battery.level),
+                _newer(said.battery.critical, held.battery.critical),
+                _newer(said.battery.charging, held.battery.charging),
+            ),
+            keypad_battery_critical=_newer(keypad, held.keypad_battery_critical),
+        )
+
+    def _merge_entry(self, device: _Device, known: _Entry | None, said: DeviceState) -> DeviceState:
+        """As `_merge`, but a door that this `/list` used to name and names no more is gone."""
+        merged = self._merge(device, said)
+        if known is not None and known.state is not None:
+            if known.state.door_code is not None and said.door_code is None:
+                merged = replace(merged, door_code=None)
+            if known.state.keypad_battery_critical is not None and said.keypad_battery_critical is None:
+                merged = replace(merged, keypad_battery_critical=None)
+        return merged
+
+    @staticmethod
+    def _is_news(device: _Device, merged: DeviceState) -> bool:
+        """Whether this is a change that the Bridge should have told by callback."""
+        held = device.state
+        if held is None:
+            return False
+        if merged.state_code != held.state_code and is_called_back(device.device_type, merged.state_code):
+            return True
+        return merged.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE} and merged.door_code != held.door_code
+
+    @staticmethod
+    def _stuck(device: _Device, entry: DeviceState, now: Moment) -> Doubt | None:
+        held = device.state
+        if held is None or device.is_stuck_settled or held.state_code != entry.state_code:
+            return None
+        is_long = now.monotonic - device.state_since >= STUCK_AFTER_S
+        return Doubt.STUCK if is_long and is_transitional(device.device_type, held.state_code) else None
+
+    @staticmethod
+    def _take(
+        device: _Device, state: DeviceState, source: Source, link: str, time: float, now: Moment
+    ) -> tuple[DeviceEvent, ...]:
+        held = device.state
+        seen = now.wall - timedelta(seconds=now.monotonic - time)
+        if held is None or held.state_code != state.state_code:
+            device.state_since = now.monotonic
+            device.is_stuck_settled = False
+        door_before = device.definite_door
+        if state.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE}:
+            device.definite_door = state.door_code
+        facts = _visible(device.device_type, state)
+        if held is None or facts != _visible(device.device_type, held):
+            device.changed = seen
+        device.is_hint_settled = False
+        device.state, device.source, device.link = state, source, link
+        device.time, device.seen = time, seen
+        if held is None:
+            return ()
+        return _events(device.device_type, held, state, door_before, seen, source)
+
+    def _ring_events(
+        self,
+        device: _Device,
+        state: DeviceState,
+        source: Source,
+        link: str,
+        clock: BridgeClock | None,
+        now: Moment,
+    ) -> tuple[DeviceEvent, ...]:
+        is_first = not device.has_reported
+        device.has_reported = True
+        if state.ring is None or kind_of(device.device_type) is not DeviceKind.OPENER:
+            return ()
+        new = device.rings.observe(
+            state.ring,
+            source=source,
+            link=link,
+            clock=clock,
+            started=self._started,
+            is_first=is_first,
+            now=now,
+        )
+        if new is None:
+            return ()
+        at = now.wall - timedelta(seconds=now.monotonic - new.time)
+        return (DeviceEvent(EventType.RING, at, source, RingTime(new.at), is_old=new.is_old),)
+
+
+def _visible(device_type: int, state: DeviceState) -> tuple[int, int | None, int | None]:
+    """What `changed` is about: state (with it ring-to-open), door and, for an Opener, continuous mode."""
+    mode = state.mode_code if kind_of(device_type) is DeviceKind.OPENER else None
+    return state.state_code, state.door_code, mode
+
+
+def _events(
+    device_type: int,
+    before: DeviceState,
+    after: DeviceState,
+    door_before: int | None,
+    at: datetime,
+    source: Source,
+) -> tuple[DeviceEvent, ...]:
+    events: list[DeviceEvent] = []
+
+    def add(event_type: EventType, details: StateChange | BatteryPart | None = None) -> None:
+        events.append(DeviceEvent(event_type, at, source, details))
+
+    if before.state_code != after.state_code:
+        change = StateChange(
+            state_of(device_type, before.state_code),
+            state_of(device_type, after.state_code),
+            before.state_code,
+            after.state_code,
+        )
+        add(EventType.STATE_CHANGED, change)
+        if after.state_code == JAMMED_CODE and kind_of(device_type) is not DeviceKind.OPENER:
+            add(EventType.JAMMED)
+    # A sensor that is unknown for some seconds has not moved: only closed and open are compared.
+    if after.door_code == DOOR_OPEN_CODE and door_before == DOOR_CLOSED_CODE:
+        add(EventType.DOOR_OPENED)
+    elif after.door_code == DOOR_CLOSED_CODE and door_before == DOOR_OPEN_CODE:
+        add(EventType.DOOR_CLOSED)
+    if after.battery.critical is True and before.battery.critical is False:
+        add(EventType.BATTERY_LOW, BatteryPart.LOCK)
+    if after.keypad_battery_critical is True and before.keypad_battery_critical is False:
+        add(EventType.BATTERY_LOW, BatteryPart.KEYPAD)
+    return tuple(events)

@@ -1,0 +1,316 @@
+"""Following the truth: from what Bridges say to snapshots that we vouch for, and events.
+
+Joins the parts that each know one thing: the links what to ask, the devices what was seen, vouching what of it
+may be shown as fresh, the watch which callbacks were lost.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway import bridge_problems
+from nuki2mqtt.gateway.bridge_link import BridgeLink, Job, JobKind
+from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, OwnCallback, is_container_internal
+from nuki2mqtt.gateway.callback_watch import CallbackWatch
+from nuki2mqtt.gateway.clock_trust import is_clock_trusted
+from nuki2mqtt.gateway.devices import Devices, Doubt, Verdict
+from nuki2mqtt.gateway.vocabulary import (
+    BridgeAnswered,
+    BridgeMemory,
+    BridgePaired,
+    CallbackPath,
+    CallbackReceived,
+    Effect,
+    Level,
+    Log,
+    Memory,
+    Moment,
+    OpenCallbackDoor,
+)
+from nuki2mqtt.gateway.vouching import Vouching
+from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.event import DeviceEvent
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.model.state import Snapshot
+from nuki2mqtt.protocol.bridge_api import InfoAnswer, ListAnswer, LockStateAnswer
+from nuki2mqtt.protocol.settings import Settings
+
+CALLBACK_AUTO = "auto"
+_MAX_UNKNOWN = 64
+
+
+class Following:
+    """All configured Bridges and their devices."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory,
+        *,
+        instance: str,
+        callback_secret: Secret,
+        in_container: bool,
+        started: float,
+    ) -> None:
+        self.links = {
+            bridge.link: BridgeLink(bridge, settings.poll, memory.bridges.get(bridge.link, BridgeMemory()))
+            for bridge in settings.bridges
+        }
+        self.devices = Devices(started)
+        self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)
+        self.watches = {link: CallbackWatch() for link in self.links}
+        self.is_active = False
+        self._settings = settings
+        self._instance = instance
+        self._callback_secret = callback_secret
+        self._in_container = in_container
+        self._door_port: int | None = None
+        self._local_hosts: dict[str, str] = {}
+        self._rssi: dict[tuple[str, NukiId], int] = {}
+        self._events: list[tuple[NukiId, DeviceEvent]] = []
+        self._told_once: dict[str, None] = {}
+
+    # --- Switching ----------------------------------------------------------------------------------------------------
+
+    def activate(self, now: Moment, *, after_unclean_end: bool = False) -> list[Effect]:
+        """Begin to ask the Bridges and to listen for their callbacks."""
+        if self.is_active:
+            return []
+        self.is_active = True
+        for link in self.links.values():
+            link.start(now, after_unclean_end=after_unclean_end)
+        if not self._settings.callback.enabled or not self.links:
+            return []
+        paths = (CallbackPath(self._path(name), name, link.settings.host) for name, link in self.links.items())
+        return [OpenCallbackDoor(tuple(paths))]
+
+    def deactivate(self) -> None:
+        """Ask nothing more: another gateway owns the base topic."""
+        self.is_active = False
+        self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
+        for link in self.links.values():
+            link.stop()
+
+    def release(self, now: Moment) -> None:
+        """Before the end: vouch for nothing, give callback slots back."""
+        self.vouching.stop()
+        for link in self.links.values():
+            link.release(now)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether no callback slot of ours is left to give back."""
+        return not self.is_active or all(link.is_released for link in self.links.values())
+
+    @property
+    def needs_pairing(self) -> bool:
+        """Whether a token is missing."""
+        return not self.links or any(link.needs_pairing for link in self.links.values())
+
+    def door_opened(self, port: int, now: Moment) -> list[Effect]:
+        """The callback door listens."""
+        self._door_port = port
+        return [effect for name in self.links for effect in self._set_own_callback(name, now)]
+
+    def paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
+        """A token was handed over."""
+        link = self.links.get(event.link)
+        if link is None:
+            text = f"A token for {event.link} was handed over, but no such Bridge is configured: add it to `bridges`."
+            return [Log(Level.WARNING, text)]
+        link.pair(event.token, now, replace_bridge=event.replace_bridge)
+        if not self.is_active:
+            link.stop()
+        return [Log(Level.INFO, f"Bridge {event.link} is paired.")]
+
+    # --- Answers ------------------------------------------------------------------------------------------------------
+
+    def handle_answer(self, event: BridgeAnswered, now: Moment) -> list[Effect]:
+        """Take in an answer of a Bridge."""
+        link = self.links[event.link]
+        job, effects = link.handle_answer(event, now, is_clock_trusted=self._is_clock_trusted(now))
+        if job is None:
+            return effects
+        if event.local_host is not None and self._local_hosts.get(event.link) != event.local_host:
+            self._local_hosts[event.link] = event.local_host
+        match event.answer:
+            case BridgeError() as error:
+                self._failed(link, job, error, now)
+            case InfoAnswer() as answer if link.is_verified:
+                self._informed(link, answer)
+                effects += self._set_own_callback(event.link, now)
+            case ListAnswer() as answer:
+                effects += self._listed(link, answer, now)
+            case LockStateAnswer() as answer if job.nuki_id is not None:
+                self._read(link, job.nuki_id, answer, now)
+            case _:
+                pass
+        return effects
+
+    def _is_clock_trusted(self, now: Moment) -> bool:
+        skews = (link.clock.skew_s for link in self.links.values() if link.clock is not None)
+        return is_clock_trusted(now, skews, self._settings.commands.trust_clock)
+
+    def _failed(self, link: BridgeLink, job: Job, error: BridgeError, now: Moment) -> None:
+        if error.kind is BridgeErrorKind.BUSY:
+            self.vouching.busy(link.link, now.monotonic)
+        if job.kind is not JobKind.LOCK_STATE or job.nuki_id is None:
+            return
+        if error.kind is BridgeErrorKind.DEVICE_OFFLINE:
+            self.vouching.unreachable(job.nuki_id, now.monotonic)
+        if not link.is_wanted(job.nuki_id):
+            self.devices.settle(job.nuki_id)
+
+    def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
+        if link.was_clock_set or link.was_rebooted:
+            self.devices.forget_order(link.link)
+        for hit in answer.scan:
+            if hit.rssi_dbm is not None:
+                self._rssi[link.link, hit.nuki_id] = hit.rssi_dbm
+        if answer.bridge_type == HARDWARE_BRIDGE and answer.scan:
+            self.vouching.scanned(link.link, (hit.nuki_id for hit in answer.scan))
+
+    def _listed(self, link: BridgeLink, answer: ListAnswer, now: Moment) -> list[Effect]:
+        effects = [effect for text in answer.broken for effect in self._once(f"Bridge {link.link}: {text}")]
+        reports = [report for report in answer.reports if not self._is_ignored(report.nuki_id)]
+        self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
+        for report in reports:
+            verdict = self.devices.apply_entry(link.link, report, link.clock, now)
+            if verdict.has_state:
+                self.vouching.state_told(verdict.nuki_id)
+            elif verdict.is_gap:
+                self.vouching.no_state(verdict.nuki_id)
+            if verdict.is_newer_entry:
+                self.vouching.newer_entry(link.link, verdict.nuki_id, verdict.time)
+            if verdict.told_first_by_list and link.lease == "held":
+                self.watches[link.link].told_by_list(verdict.nuki_id, now.monotonic)
+            effects += self._take(link, verdict, now)
+        return effects
+
+    def _read(self, link: BridgeLink, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
+        if not answer.success:
+            self.vouching.unreachable(nuki_id, now.monotonic)
+            self.devices.settle(nuki_id)
+            return
+        if answer.state is None:
+            self.devices.settle(nuki_id)
+            return
+        verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
+        if verdict is not None:
+            self.vouching.lock_state_read(nuki_id)
+            self._events += [(nuki_id, event) for event in verdict.events]
+
+    def handle_callback(self, event: CallbackReceived, now: Moment) -> list[Effect]:
+        """Take in a callback: a hint that shows at once and brings `/list` forward."""
+        link, report = self.links[event.link], event.report
+        if not self.is_active or self._is_ignored(report.nuki_id):
+            return []
+        link.bring_list_forward(now)
+        verdict = self.devices.apply_callback(event.link, report, link.clock, now)
+        if verdict is None:
+            return self._once(f"Bridge {event.link} called about device {report.nuki_id}, which it has not listed.")
+        self.vouching.callback(event.link, report.nuki_id)
+        self.watches[event.link].told_by_callback(report.nuki_id)
+        return self._take(link, verdict, now)
+
+    def _take(self, link: BridgeLink, verdict: Verdict, now: Moment) -> list[Effect]:
+        self._events += [(verdict.nuki_id, event) for event in verdict.events]
+        if verdict.doubt is None:
+            return []
+        device_type = self.devices.device_type(verdict.nuki_id)
+        if link.want_lock_state(verdict.nuki_id, device_type, now):
+            return []
+        self.devices.settle(verdict.nuki_id)
+        if verdict.doubt is not Doubt.STUCK:
+            link.unconfirmed_hints += 1
+        text = f"Device {verdict.nuki_id}: {verdict.doubt}, and the reads of the day are spent (poll.forced_per_day)."
+        return [Log(Level.DEBUG, text)]
+
+    def take_events(self) -> list[tuple[NukiId, DeviceEvent]]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    # --- Time ---------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self, now: float) -> float | None:
+        """When something is to be done or a device falls silent."""
+        if not self.is_active:
+            return None
+        times: list[float | None] = [self.vouching.next_deadline(now)]
+        times += [link.next_deadline() for link in self.links.values()]
+        times += [watch.next_deadline() for watch in self.watches.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: Moment) -> list[Effect]:
+        """Send what is due."""
+        if not self.is_active:
+            return []
+        effects: list[Effect] = []
+        for name, link in self.links.items():
+            watch = self.watches[name]
+            if watch.count_lost(now.monotonic):
+                link.verify_lease(now)
+            is_losing = watch.is_losing(now.monotonic)
+            if is_losing and not link.is_fast:
+                effects.append(Log(Level.WARNING, bridge_problems.losing_callbacks(name, self._door_port)))
+            link.is_fast = is_losing
+            effects += link.handle_timer(now)
+        return effects
+
+    # --- Views --------------------------------------------------------------------------------------------------------
+
+    def shown_ids(self) -> Iterable[NukiId]:
+        """The devices that are published, in the order of their first sight."""
+        return (nuki_id for nuki_id in self.devices.ids() if not self._is_ignored(nuki_id))
+
+    def snapshot(self, nuki_id: NukiId, now: Moment) -> Snapshot:
+        """What is to be shown of a device."""
+        snapshot = self.devices.snapshot(nuki_id)
+        name = self.devices.link_of(nuki_id)
+        link = self.links.get(name)
+        own = self._settings.devices.get(nuki_id)
+        return replace(
+            snapshot,
+            name=own.name if own is not None and own.name else snapshot.name,
+            stale=not self.vouching.is_vouched(nuki_id, now.monotonic),
+            bridge=None if link is None else link.bridge_id,
+            rssi_dbm=self._rssi.get((name, nuki_id)),
+        )
+
+    def callback_of(self, name: str) -> OwnCallback | None:
+        """Where this Bridge calls us."""
+        return self.links[name].own
+
+    # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _is_ignored(self, nuki_id: NukiId) -> bool:
+        own = self._settings.devices.get(nuki_id)
+        return own is not None and own.ignore
+
+    def _path(self, link: str) -> Secret:
+        digest = hashlib.sha256(f"{self._callback_secret.reveal()} {link}".encode()).hexdigest()
+        return Secret(f"{PATH_PREFIX}{self._instance}/{digest[:32]}")
+
+    def _set_own_callback(self, name: str, now: Moment) -> list[Effect]:
+        link = self.links[name]
+        configured = self._settings.callback.host
+        host = self._local_hosts.get(name) if configured == CALLBACK_AUTO else configured
+        if self._door_port is None or host is None or not link.is_verified:
+            return []
+        is_auto = configured == CALLBACK_AUTO
+        if is_auto and self._in_container and is_container_internal(host, link.settings.host):
+            link.set_own_callback(None, now)
+            return self._once(bridge_problems.container_address(name, host))
+        link.set_own_callback(OwnCallback(host, self._door_port, self._path(name), self._instance), now)
+        return []
+
+    def _once(self, text: str) -> list[Effect]:
+        if text in self._told_once:
+            return []
+        if len(self._told_once) >= _MAX_UNKNOWN:
+            self._told_once.pop(next(iter(self._told_once)))
+        self._told_once[text] = None
+        return [Log(Level.WARNING, text)]

@@ -1,0 +1,209 @@
+"""From what we know to what MQTT shall say.
+
+Renders every topic of ours into `publications`, which keeps only differences. A difference in `seen`, the
+source or the signal strength alone is said at most every 300 s.
+"""
+
+from dataclasses import dataclass, replace
+
+from nuki2mqtt.gateway.bridge_link import BridgeLink
+from nuki2mqtt.gateway.callback_lease import view_slots
+from nuki2mqtt.gateway.following import Following
+from nuki2mqtt.gateway.publications import Publications, Rank
+from nuki2mqtt.gateway.vocabulary import DeviceMemory, Moment
+from nuki2mqtt.model.device import Feature, NukiId
+from nuki2mqtt.model.event import DeviceEvent
+from nuki2mqtt.model.state import Snapshot
+from nuki2mqtt.protocol import homeassistant
+from nuki2mqtt.protocol.homeassistant import DeviceFacts, Discovery, DiscoveryContext
+from nuki2mqtt.protocol.payloads import (
+    OFFLINE,
+    ONLINE,
+    BridgeHealth,
+    DeviceListing,
+    GatewayHealth,
+    GatewayInfo,
+    RetainedSnapshot,
+    render_attributes,
+    render_availability,
+    render_bridge,
+    render_devices,
+    render_event,
+    render_gateway_info,
+    render_health,
+    render_snapshot,
+    render_stale,
+)
+from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings_words import CommandTs, Output
+from nuki2mqtt.protocol.topics import TopicTree
+
+QUIET_CHANGE_S = 300.0  # docs/topics.md, "Device"
+
+
+@dataclass(slots=True)
+class _Shown:
+    core: Snapshot
+    at: float
+
+
+class Projection:
+    """Renders into the publications; holds only what was rendered last."""
+
+    def __init__(self, settings: Settings, tree: TopicTree, publications: Publications, version: str) -> None:
+        self._settings = settings
+        self._tree = tree
+        self._publications = publications
+        self._shown: dict[NukiId, _Shown] = {}
+        self._features: dict[NukiId, frozenset[Feature]] = {}
+        self._health: GatewayHealth | None = None
+        self._discovery = DiscoveryContext(
+            base_topic=tree.base,
+            prefix=tree.prefix,
+            version=version,
+            open_states=settings.homeassistant.open_states,
+            command_ts=settings.homeassistant.command_ts is not CommandTs.OFF,
+        )
+
+    # --- Devices ------------------------------------------------------------------------------------------------------
+
+    def show_device(self, snapshot: Snapshot, topic: str, now: Moment) -> None:
+        """Say a device's snapshot, then its availability."""
+        core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
+        shown = self._shown.get(snapshot.nuki_id)
+        if shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
+            self._shown[snapshot.nuki_id] = _Shown(core, now.monotonic)
+            self._say_snapshot(snapshot, topic)
+        is_online = not snapshot.stale
+        self._say(self._tree.availability(topic), render_availability(is_online=is_online), Rank.DEVICE)
+        self._discover_device(snapshot, topic)
+
+    def _say_snapshot(self, snapshot: Snapshot, topic: str) -> None:
+        output = self._settings.mqtt.output
+        if output is not Output.ATTRIBUTE:
+            self._say(self._tree.device(topic), render_snapshot(snapshot), Rank.DEVICE)
+        if output is not Output.JSON:
+            for path, payload in render_attributes(snapshot).items():
+                self._say(self._tree.attribute(topic, path), payload, Rank.DEVICE)
+
+    def show_remembered(self, nuki_id: NukiId, device: DeviceMemory, retained: RetainedSnapshot | None) -> None:
+        """Say that we do not vouch for what an earlier process said; what it said stays readable."""
+        if retained is None:
+            snapshot = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
+            self._say_snapshot(snapshot, device.topic)
+        elif self._settings.mqtt.output is not Output.ATTRIBUTE:
+            self._say(self._tree.device(device.topic), render_stale(retained), Rank.DEVICE)
+        if self._settings.mqtt.output is not Output.JSON:
+            self._say(self._tree.attribute(device.topic, "stale"), b"true", Rank.DEVICE)
+        self._say(self._tree.availability(device.topic), OFFLINE, Rank.DEVICE)
+
+    def tell_event(self, event: DeviceEvent, topic: str, now: Moment) -> None:
+        """Say that something happened."""
+        late = self._tree.event_late(topic)
+        now_or_late = late if event.is_old else self._tree.event(topic)
+        self._publications.tell(now_or_late, late, render_event(event), now.monotonic)
+
+    def clear_device(self, topic: str) -> None:
+        """Take a renamed device's old topics from the broker."""
+        for old in (self._tree.device(topic), self._tree.availability(topic)):
+            self._say(old, b"", Rank.DEVICE)
+
+    def _discover_device(self, snapshot: Snapshot, topic: str) -> None:
+        seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features
+        self._features[snapshot.nuki_id] = seen
+        if not self._settings.homeassistant.enabled or snapshot.source is None:
+            return
+        facts = DeviceFacts(
+            nuki_id=snapshot.nuki_id,
+            device_type=snapshot.device_type,
+            name=snapshot.name,
+            firmware=snapshot.firmware,
+            topic=topic,
+            bridge=snapshot.bridge,
+            features=seen,
+            permitted=self._settings.permitted(snapshot.nuki_id, snapshot.device_type),
+        )
+        self._discover(homeassistant.render_device(facts, self._discovery))
+
+    def _discover(self, discovery: Discovery) -> None:
+        self._say(discovery.topic, discovery.payload, Rank.DISCOVERY)
+
+    def show_devices(self, following: Following, devices: dict[NukiId, DeviceMemory]) -> None:
+        """Say the list of all devices that this process has seen."""
+        listings = tuple(
+            DeviceListing(
+                nuki_id=nuki_id,
+                name=devices[nuki_id].name,
+                topic=devices[nuki_id].topic,
+                device_type=following.devices.device_type(nuki_id),
+                permitted=self._settings.permitted(nuki_id, following.devices.device_type(nuki_id)),
+            )
+            for nuki_id in following.shown_ids()
+            if nuki_id in devices
+        )
+        self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
+
+    # --- Bridges and gateway ------------------------------------------------------------------------------------------
+
+    def show_bridge(self, link: BridgeLink, *, is_online: bool) -> None:
+        """Say what is known of a Bridge; nothing until its ID is known."""
+        view = link.view
+        if view is None:
+            return
+        slots = None if view.slots is None else view_slots(view.slots, link.own)
+        self._say(
+            self._tree.bridge(view.bridge_id), render_bridge(view, started=link.started, slots=slots), Rank.GATEWAY
+        )
+        availability = render_availability(is_online=is_online)
+        self._say(self._tree.bridge_availability(view.bridge_id), availability, Rank.GATEWAY)
+        if self._settings.homeassistant.enabled:
+            self._discover(homeassistant.render_bridge(view, self._discovery))
+
+    def show_gateway(self, info: GatewayInfo) -> None:
+        """Say that we are here, and who we are."""
+        self._say(self._tree.gateway_state, ONLINE, Rank.GATEWAY_STATE)
+        self._say(self._tree.gateway_info, render_gateway_info(info), Rank.GATEWAY)
+        if self._settings.homeassistant.enabled:
+            self._discover(homeassistant.render_gateway(info.instance, self._discovery))
+
+    def show_gateway_again(self) -> None:
+        """Say once more that we are here: somebody denied it."""
+        for topic in (self._tree.gateway_state, self._tree.gateway_info, self._tree.gateway_health):
+            payload = self._publications.said(topic)
+            if payload is not None:
+                rank = Rank.GATEWAY_STATE if topic == self._tree.gateway_state else Rank.GATEWAY
+                self._publications.say(topic, payload, rank, again=True)
+
+    def show_gateway_offline(self) -> None:
+        """Say that we stop."""
+        self._say(self._tree.gateway_state, OFFLINE, Rank.GATEWAY)
+
+    def show_health(self, health: GatewayHealth, *, again: bool) -> None:
+        """Say how we fare, at change and when the minute is over."""
+        # What comes and goes with every message is no change worth a message.
+        bridges = tuple(replace(bridge, queue=0) for bridge in health.bridges)
+        steady = replace(health, bridges=bridges, events_waiting=0)
+        if again or steady != self._health:
+            self._health = steady
+            self._publications.say(self._tree.gateway_health, render_health(health), Rank.GATEWAY, again=again)
+
+    def _say(self, topic: str, payload: bytes, rank: Rank) -> None:
+        self._publications.say(topic, payload, rank)
+
+
+def bridge_health(link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
+    """How one Bridge fares, for the health topic."""
+    return BridgeHealth(
+        bridge_id=link.bridge_id,
+        address=link.link,
+        is_reachable=is_online,
+        busy_answers=link.busy_answers,
+        forced_reads=link.forced_reads,
+        lost_callbacks=lost_callbacks,
+        unconfirmed_hints=link.unconfirmed_hints,
+        callback=link.lease,
+        clock_skew_s=None if link.clock is None else round(link.clock.skew_s),
+        queue=link.queue,
+        auth=None if link.ladder.proven is None else link.ladder.proven.value,
+        problem=link.problem,
+    )

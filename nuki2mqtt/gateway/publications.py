@@ -1,0 +1,134 @@
+"""The newest payload per topic, and what the broker was told.
+
+States: only the newest payload of a topic is kept and only differences are said; after a new connection
+everything is said again, in the order of their ranks. Events: never retained, kept until the broker has them,
+said on `event/late` when 10 s have passed since we received them; at most 1,000 wait, the oldest is dropped and
+counted. At most 20 messages are under way, so that a stalled broker costs no memory.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from nuki2mqtt.gateway.vocabulary import Effect, MqttPublished, MqttRefused, Publish
+
+MAX_EVENTS = 1000
+LATE_AFTER_S = 10.0
+MAX_UNDER_WAY = 20
+
+
+class Rank(IntEnum):
+    """What is said first after a connection: no device may look fresh before its availability is told."""
+
+    DEVICE = 0
+    GATEWAY_STATE = 1
+    GATEWAY = 2
+    DISCOVERY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    payload: bytes
+    rank: Rank
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    topic: str
+    late_topic: str
+    payload: bytes
+    received: float
+
+
+class Publications:
+    """What is to be said, what is under way, what was said. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.events_dropped = 0
+        self._wanted: dict[str, _Said] = {}
+        self._dirty: dict[str, None] = {}
+        self._events: deque[_Event] = deque()
+        self._under_way: dict[int, _Event | str] = {}
+        self._ids = 0
+        self._is_open = False
+
+    @property
+    def events_waiting(self) -> int:
+        """How many events the broker does not have yet."""
+        return len(self._events) + sum(isinstance(item, _Event) for item in self._under_way.values())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._under_way and not self._dirty and not self._events
+
+    def say(self, topic: str, payload: bytes, rank: Rank, *, qos: int = 1, again: bool = False) -> None:
+        """Make this the retained payload of the topic; an equal one is said anew only if `again`."""
+        said = _Said(payload, rank, qos)
+        if again or self._wanted.get(topic) != said:
+            self._wanted[topic] = said
+            self._dirty[topic] = None
+
+    def said(self, topic: str) -> bytes | None:
+        """The newest payload of a topic."""
+        said = self._wanted.get(topic)
+        return None if said is None else said.payload
+
+    def tell(self, topic: str, late_topic: str, payload: bytes, received: float) -> None:
+        """Say an event once, on `late_topic` if it cannot be said in time."""
+        if len(self._events) >= MAX_EVENTS:
+            self._events.popleft()
+            self.events_dropped += 1
+        self._events.append(_Event(topic, late_topic, payload, received))
+
+    def opened(self) -> None:
+        """A new connection is ready: say everything again, by rank."""
+        self.closed()
+        self._is_open = True
+        ranks = sorted(self._wanted, key=lambda topic: self._wanted[topic].rank)
+        self._dirty = dict.fromkeys(ranks)
+
+    def say_again(self, matches: Callable[[Rank], bool]) -> None:
+        """Say all topics of some ranks again (Home Assistant was born)."""
+        ranks = sorted((topic for topic, said in self._wanted.items() if matches(said.rank)), key=self._rank_of)
+        for topic in ranks:
+            self._dirty.setdefault(topic)
+
+    def _rank_of(self, topic: str) -> Rank:
+        return self._wanted[topic].rank
+
+    def closed(self) -> None:
+        """The connection is gone: events that were under way wait again, before the others."""
+        self._is_open = False
+        waiting = [item for item in self._under_way.values() if isinstance(item, _Event)]
+        self._events.extendleft(reversed(waiting))
+        self._under_way.clear()
+
+    def ended(self, event: MqttPublished | MqttRefused) -> None:
+        """A message is with the broker, or will never be."""
+        self._under_way.pop(event.message_id, None)
+
+    def flush(self, now: float) -> list[Effect]:
+        """What may go out now: states first, since an event is about a state that was said."""
+        effects: list[Effect] = []
+        while self._is_open and len(self._under_way) < MAX_UNDER_WAY:
+            if self._dirty:
+                topic = next(iter(self._dirty))
+                del self._dirty[topic]
+                said = self._wanted[topic]
+                effects.append(self._publish(topic, topic, said.payload, said.qos, retain=True))
+            elif self._events:
+                event = self._events.popleft()
+                is_late = now - event.received >= LATE_AFTER_S
+                topic = event.late_topic if is_late else event.topic
+                effects.append(self._publish(event, topic, event.payload, 1, retain=False))
+            else:
+                break
+        return effects
+
+    def _publish(self, item: "_Event | str", topic: str, payload: bytes, qos: int, *, retain: bool) -> Publish:
+        self._ids += 1
+        self._under_way[self._ids] = item
+        return Publish(self._ids, topic, payload, qos, retain)

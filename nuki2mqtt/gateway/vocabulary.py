@@ -1,0 +1,286 @@
+"""All events (past tense, they say who spoke) and all effects (orders) of the gateway.
+
+An event is what happened in the outside world, an effect what the shell shall do there. Both are plain
+values, so that a test can compare whole lists of them. A Bridge is named by its *link*, the configured
+`host:port`, since its ID is learnt only at the first contact.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.model.state import Report
+from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest
+from nuki2mqtt.protocol.bridge_auth import AuthMode
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant on both clocks: `monotonic` in seconds for deadlines, `wall` (aware UTC) for people.
+
+    `is_synchronised` is what the kernel says of the wall clock, None where it does not say.
+    """
+
+    monotonic: float
+    wall: datetime
+    is_synchronised: bool | None = None
+
+
+# --- Memory: what cannot be learnt again (the state file holds it) ----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMemory:
+    """What is remembered of one configured Bridge, by its link."""
+
+    bridge_id: NukiId | None = None
+    token: Secret | None = None
+    auth: AuthMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """A device that we have published: its topic, and the name and type it had."""
+
+    topic: str
+    name: str
+    device_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything that outlives the process. `retired_topics` are slugs never to be reused by chance."""
+
+    bridges: dict[str, BridgeMemory] = field(default_factory=dict)
+    devices: dict[NukiId, DeviceMemory] = field(default_factory=dict)
+    retired_topics: dict[str, NukiId] = field(default_factory=dict)
+
+
+# --- Events -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MqttConnected:
+    """The broker accepted us; `protocol` is "5" or "3.1.1"."""
+
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSubscribed:
+    """The broker acknowledged the subscriptions of this connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttLost:
+    """The connection ended or could not be made; the link tries again by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MqttReceived:
+    """A message arrived. `retained` is the broker's retain flag."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    expiry_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MqttPublished:
+    """The broker has the message (QoS 1: PUBACK; QoS 0: written)."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MqttRefused:
+    """The broker refused one message for good (not authorised, too large)."""
+
+    message_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeAnswered:
+    """A call to a Bridge ended. `local_host` is our address on that connection, where there was one."""
+
+    link: str
+    call_id: int
+    answer: Answer | BridgeError
+    local_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackReceived:
+    """A Bridge knocked at its own callback path."""
+
+    link: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackDoorOpened:
+    """The callback server listens on this port."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackDoorFailed:
+    """The callback server cannot listen; the reason is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySaved:
+    """The state file holds the newest memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNotSaved:
+    """The state file could not be written; the gateway goes on without."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgePaired:
+    """A token was handed over by `nuki2mqtt pair`; `replace_bridge`: another Bridge may answer there now."""
+
+    link: str
+    token: Secret
+    replace_bridge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGTERM or SIGINT: tidy up, then stop."""
+
+
+Event = (
+    MqttConnected
+    | MqttSubscribed
+    | MqttLost
+    | MqttReceived
+    | MqttPublished
+    | MqttRefused
+    | BridgeAnswered
+    | CallbackReceived
+    | CallbackDoorOpened
+    | CallbackDoorFailed
+    | MemorySaved
+    | MemoryNotSaved
+    | BridgePaired
+    | StopRequested
+)
+
+
+# --- Effects ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """The last will: what the broker says when we fall silent (QoS 1, retained)."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One topic filter; with MQTT 5 it is asked for with retain handling 0.
+
+    With `retain_as_published` a live message that was published with retain arrives flagged, too: wanted for
+    commands, not where the flag must tell stored messages from live ones.
+    """
+
+    topic_filter: str
+    qos: int = 1
+    retain_as_published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectMqtt:
+    """Be connected with this will and these subscriptions from now on; a running connection ends first."""
+
+    will: Will | None
+    subscriptions: tuple[Subscription, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Say this; `MqttPublished` or `MqttRefused` with the same id follows, or `MqttLost`."""
+
+    message_id: int
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallBridge:
+    """Ask a Bridge; `BridgeAnswered` with the same link and id follows, always."""
+
+    link: str
+    call_id: int
+    request: BridgeRequest
+    auth: AuthMode
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackPath:
+    """A path at which one Bridge may knock, and the host it is expected from."""
+
+    path: Secret
+    link: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCallbackDoor:
+    """Listen for callbacks on these paths."""
+
+    paths: tuple[CallbackPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Write this memory to the state file."""
+
+    memory: Memory
+
+
+class Level(StrEnum):
+    """Log levels."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Tell the person who reads the log."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Everything is tidied up: end the process."""
+
+
+Effect = ConnectMqtt | Publish | CallBridge | OpenCallbackDoor | Remember | Log | Stop
