@@ -1,0 +1,194 @@
+"""Home Assistant's MQTT discovery, device form: one message announces a device with all its entities.
+
+The entities stand in `homeassistant_entities`; here they are only chosen and written down. Home Assistant
+refuses the whole device for one unknown key at the top or in `dev`, so both hold only what its release
+2024.12, the first with this form, knows. A message that no longer names an entity does not remove it there.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nuki2mqtt.model.action import Action, actions_of
+from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
+from nuki2mqtt.model.device import Feature, NukiId, kind_of, model_name
+from nuki2mqtt.protocol.homeassistant_entities import (
+    BRIDGE_ENTITIES,
+    DEVICE_ENTITIES,
+    GATEWAY_ENTITIES,
+    Entity,
+)
+
+# Home Assistant's clock travels with the command: its client may deliver it long after it was given.
+_TIMED_COMMAND = '{"action":"{{ value }}","ts":"{{ utcnow().isoformat() }}"}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryContext:
+    """What holds for all announcements; `command_ts` is already resolved from the setting's `auto`."""
+
+    base_topic: str
+    prefix: str
+    version: str
+    open_states: bool
+    command_ts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """What an announcement says of a device; `topic` is its slug."""
+
+    nuki_id: NukiId
+    device_type: int
+    name: str
+    firmware: str | None
+    topic: str
+    bridge: NukiId | None
+    features: frozenset[Feature]
+    permitted: frozenset[Action]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """A discovery message; it is published retained."""
+
+    topic: str
+    payload: bytes
+
+
+def render_device(facts: DeviceFacts, context: DiscoveryContext) -> Discovery:
+    """Announce a lock or an Opener with what was seen of it and what is permitted."""
+    base = context.base_topic
+    permitted = facts.permitted & frozenset(actions_of(facts.device_type))
+    bridge_availability = [] if facts.bridge is None else [f"{base}/bridge/{facts.bridge}/availability"]
+    via = _gateway_id(context) if facts.bridge is None else _bridge_id(facts.bridge)
+    device = {
+        "ids": [_device_id(facts.nuki_id)],
+        "name": facts.name or f"Nuki {facts.nuki_id}",
+        "mf": "Nuki",
+        "mdl": model_name(facts.device_type),
+        "sn": str(facts.nuki_id),
+        "sw": facts.firmware,
+        "via_device": via,
+    }
+    entities = (
+        entity
+        for entity in DEVICE_ENTITIES
+        if kind_of(facts.device_type) in entity.kinds
+        and (entity.feature is None or entity.feature in facts.features)
+        and permitted.issuperset(entity.sends)
+    )
+    return _render(
+        _device_id(facts.nuki_id),
+        device,
+        [f"{base}/gateway/state", *bridge_availability, f"{base}/{facts.topic}/availability"],
+        _components(_device_id(facts.nuki_id), f"{base}/{facts.topic}", entities, permitted, context),
+        context,
+    )
+
+
+def render_bridge(view: BridgeView, context: DiscoveryContext) -> Discovery:
+    """Announce a Nuki Bridge."""
+    base = context.base_topic
+    own_id = _bridge_id(view.bridge_id)
+    own_topic = f"{base}/bridge/{view.bridge_id}"
+    device = {
+        "ids": [own_id],
+        "name": view.name,
+        "mf": "Nuki",
+        "mdl": "Software Bridge" if view.bridge_type == SOFTWARE_BRIDGE else "Bridge",
+        "sn": str(view.bridge_id),
+        "sw": view.firmware or view.app_version,
+        "via_device": _gateway_id(context),
+    }
+    return _render(
+        own_id,
+        device,
+        [f"{base}/gateway/state", f"{own_topic}/availability"],
+        _components(own_id, own_topic, BRIDGE_ENTITIES, frozenset(), context),
+        context,
+    )
+
+
+def render_gateway(instance: str, context: DiscoveryContext) -> Discovery:
+    """Announce this gateway."""
+    own_id = _gateway_id(context)
+    own_topic = f"{context.base_topic}/gateway"
+    device = {
+        "ids": [own_id],
+        "name": "nuki2mqtt",
+        "mf": "nuki2mqtt",
+        "mdl": "Gateway",
+        "sn": instance,
+        "sw": context.version,
+    }
+    return _render(
+        own_id,
+        device,
+        [f"{own_topic}/state"],
+        _components(own_id, own_topic, GATEWAY_ENTITIES, frozenset(), context),
+        context,
+    )
+
+
+def _device_id(nuki_id: NukiId) -> str:
+    return f"nuki2mqtt_{nuki_id}"
+
+
+def _bridge_id(bridge_id: NukiId) -> str:
+    return f"nuki2mqtt_bridge_{bridge_id}"
+
+
+def _gateway_id(context: DiscoveryContext) -> str:
+    """An ID for each base topic, since two gateways may share one Home Assistant."""
+    return "nuki2mqtt_gateway_" + re.sub(r"[^a-zA-Z0-9_-]", "_", context.base_topic)
+
+
+def _components(
+    device_id: str,
+    own_topic: str,
+    entities: Iterable[Entity],
+    permitted: frozenset[Action],
+    context: DiscoveryContext,
+) -> dict[str, object]:
+    return {
+        entity.key: _component(f"{device_id}_{entity.key}", own_topic, entity, permitted, context)
+        for entity in entities
+    }
+
+
+def _component(
+    unique_id: str, own_topic: str, entity: Entity, permitted: frozenset[Action], context: DiscoveryContext
+) -> dict[str, object]:
+    component: dict[str, object] = {"p": entity.platform, "uniq_id": unique_id, "qos": 1, **entity.options}
+    if entity.state is not None:
+        component["stat_t"] = own_topic + entity.state
+    template = entity.template if context.open_states else entity.template_without_open or entity.template
+    if template is not None:
+        component["val_tpl"] = template
+    if entity.command is not None:
+        component["cmd_t"] = own_topic + entity.command
+        if context.command_ts and entity.command == "/set":
+            component["cmd_tpl"] = _TIMED_COMMAND
+    if entity.opens is not None and entity.opens in permitted:
+        component["pl_open"] = "OPEN"
+    return component
+
+
+def _render(
+    device_id: str,
+    device: Mapping[str, object],
+    availability: list[str],
+    components: dict[str, object],
+    context: DiscoveryContext,
+) -> Discovery:
+    payload = {
+        "dev": {key: value for key, value in device.items() if value is not None},
+        "o": {"name": "nuki2mqtt", "sw": context.version},
+        "avty": [{"t": topic} for topic in availability],
+        "avty_mode": "all",
+        "cmps": components,
+    }
+    text = json.dumps(payload, separators=(",", ":"))
+    return Discovery(f"{context.prefix}/device/{device_id}/config", text.encode())

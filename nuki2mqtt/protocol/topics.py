@@ -1,0 +1,149 @@
+"""The topic tree, built and parsed in one place. The contract is docs/topics.md."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from nuki2mqtt.model.device import NukiId
+
+MAX_SLUG = 40
+_SUFFIX_LENGTH = 5  # "_" and four hex digits
+_RESERVED = frozenset({"gateway", "bridge"})
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ß": "ss", "ẞ": "ss"}
+)
+
+
+def slug(name: str, nuki_id: NukiId) -> str:
+    """The topic level that a name gives; `nuki_<id>` where it gives none or one that is taken by us."""
+    text = unicodedata.normalize("NFC", name).translate(_UMLAUTS)
+    text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    text = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:MAX_SLUG].strip("_")
+    if not text or text in _RESERVED or re.fullmatch(r"[0-9a-f]{8}", text):
+        return f"nuki_{nuki_id}".lower()
+    return text
+
+
+def slug_with_id(name: str, nuki_id: NukiId) -> str:
+    """The slug with the last four hex digits of the ID, for a name that two devices share."""
+    head = slug(name, nuki_id)[: MAX_SLUG - _SUFFIX_LENGTH].strip("_")
+    return f"{head}_{str(nuki_id)[-4:].lower()}"
+
+
+def choose_slugs(names: dict[NukiId, str], taken: Collection[str]) -> dict[NukiId, str]:
+    """Topics for devices that are first seen together.
+
+    Equal names among them all get a suffix; beside a topic that is taken (remembered, or once used) only the
+    newcomer does.
+    """
+    plain = {nuki_id: slug(name, nuki_id) for nuki_id, name in names.items()}
+    counts: dict[str, int] = {}
+    for text in plain.values():
+        counts[text] = counts.get(text, 0) + 1
+    chosen: dict[NukiId, str] = {}
+    used = set(taken)
+    for nuki_id, name in names.items():
+        candidates = [slug_with_id(name, nuki_id), f"nuki_{nuki_id}".lower()]
+        if counts[plain[nuki_id]] == 1:
+            candidates.insert(0, plain[nuki_id])
+        topic = next(text for text in candidates if text not in used or text == candidates[-1])
+        used.add(topic)
+        chosen[nuki_id] = topic
+    return chosen
+
+
+class Inbound(Enum):
+    """What an arriving topic is."""
+
+    GATEWAY_STATE = auto()
+    GATEWAY_INFO = auto()
+    GATEWAY_HEALTH = auto()
+    SNAPSHOT = auto()
+    HOME_ASSISTANT_STATUS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicTree:
+    """Builds and reads our topics below `base`; `prefix` is Home Assistant's."""
+
+    base: str
+    prefix: str
+
+    @property
+    def gateway_state(self) -> str:
+        """Retained, `online` or `offline`, last will."""
+        return f"{self.base}/gateway/state"
+
+    @property
+    def gateway_info(self) -> str:
+        """Retained, who we are and how we are set up."""
+        return f"{self.base}/gateway/info"
+
+    @property
+    def gateway_devices(self) -> str:
+        """Retained, all devices with their topics."""
+        return f"{self.base}/gateway/devices"
+
+    @property
+    def gateway_health(self) -> str:
+        """Retained, at change and each minute."""
+        return f"{self.base}/gateway/health"
+
+    def bridge(self, bridge_id: NukiId) -> str:
+        """Retained, what is known of a Bridge."""
+        return f"{self.base}/bridge/{bridge_id}"
+
+    def bridge_availability(self, bridge_id: NukiId) -> str:
+        """Retained, `online` or `offline`."""
+        return f"{self.base}/bridge/{bridge_id}/availability"
+
+    def device(self, topic: str) -> str:
+        """Retained, the snapshot of a device."""
+        return f"{self.base}/{topic}"
+
+    def attribute(self, topic: str, path: str) -> str:
+        """Retained, one leaf of the snapshot."""
+        return f"{self.base}/{topic}/{path}"
+
+    def availability(self, topic: str) -> str:
+        """Retained, whether we vouch for the snapshot."""
+        return f"{self.base}/{topic}/availability"
+
+    def event(self, topic: str) -> str:
+        """Never retained, what happened just now."""
+        return f"{self.base}/{topic}/event"
+
+    def event_late(self, topic: str) -> str:
+        """Never retained, what happened too long ago to act on."""
+        return f"{self.base}/{topic}/event/late"
+
+    @property
+    def home_assistant_status(self) -> str:
+        """Where Home Assistant says that it was born."""
+        return f"{self.prefix}/status"
+
+    @property
+    def snapshots_filter(self) -> str:
+        """Matches the snapshots of all devices."""
+        return f"{self.base}/+"
+
+    def parse(self, topic: str) -> Inbound | None:
+        """What arrived at a topic that we subscribe to; None for anything else."""
+        known = {
+            self.gateway_state: Inbound.GATEWAY_STATE,
+            self.gateway_info: Inbound.GATEWAY_INFO,
+            self.gateway_health: Inbound.GATEWAY_HEALTH,
+            self.home_assistant_status: Inbound.HOME_ASSISTANT_STATUS,
+        }
+        if topic in known:
+            return known[topic]
+        head, _, last = topic.rpartition("/")
+        if head == self.base and last:
+            return Inbound.SNAPSHOT
+        return None
+
+    def device_topic(self, topic: str) -> str:
+        """The device's level of a snapshot topic."""
+        return topic.removeprefix(f"{self.base}/")

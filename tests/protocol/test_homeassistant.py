@@ -1,0 +1,374 @@
+import copy
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuki2mqtt.model.action import LOCK_ACTIONS, OPENER_ACTIONS, Action
+from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
+from nuki2mqtt.model.device import DeviceKind, Feature, NukiId, kind_of
+from nuki2mqtt.protocol.homeassistant import (
+    DeviceFacts,
+    Discovery,
+    DiscoveryContext,
+    render_bridge,
+    render_device,
+    render_gateway,
+)
+from tests.protocol.ha_schema import complaints
+
+GOLDEN = Path(__file__).parent / "golden" / "homeassistant"
+CONTEXT = DiscoveryContext(
+    base_topic="nuki2mqtt", prefix="homeassistant", version="0.1.0", open_states=True, command_ts=True
+)
+BRIDGE = BridgeView(
+    bridge_id=NukiId(0x75049CF5),
+    host="192.0.2.10",
+    port=8080,
+    bridge_type=1,
+    firmware="2.18.0",
+    wifi_firmware="2.2.0",
+)
+FRONT_DOOR = DeviceFacts(
+    nuki_id=NukiId(0x1A2B3C4D),
+    device_type=0,
+    name="Front door",
+    firmware="2.12.4",
+    topic="front_door",
+    bridge=BRIDGE.bridge_id,
+    features=frozenset(
+        {
+            Feature.DOOR,
+            Feature.BATTERY_LEVEL,
+            Feature.BATTERY_CRITICAL,
+            Feature.BATTERY_CHARGING,
+            Feature.KEYPAD,
+            Feature.RSSI,
+        }
+    ),
+    permitted=frozenset(LOCK_ACTIONS),
+)
+BACK_DOOR = DeviceFacts(
+    nuki_id=NukiId(0x4D5E6F70),
+    device_type=4,
+    name="Back door",
+    firmware="3.5.1",
+    topic="back_door",
+    bridge=BRIDGE.bridge_id,
+    features=frozenset(),
+    permitted=frozenset(LOCK_ACTIONS),
+)
+OFFICE = DeviceFacts(
+    nuki_id=NukiId(0x5E6F7081),
+    device_type=3,
+    name="Office",
+    firmware="1.8.0",
+    topic="office",
+    bridge=BRIDGE.bridge_id,
+    features=frozenset({Feature.DOOR, Feature.DOOR_SENSOR_BATTERY, Feature.LAST_ACTION}),
+    permitted=frozenset(LOCK_ACTIONS),
+)
+OPENER = DeviceFacts(
+    nuki_id=NukiId(0x2B3C4D5E),
+    device_type=2,
+    name="Haustür",
+    firmware="1.5.3",
+    topic="haustuer",
+    bridge=BRIDGE.bridge_id,
+    features=frozenset({Feature.RING, Feature.BATTERY_CRITICAL}),
+    permitted=frozenset(OPENER_ACTIONS),
+)
+UNKNOWN = DeviceFacts(
+    nuki_id=NukiId(0xABCD),
+    device_type=99,
+    name="",
+    firmware=None,
+    topic="nuki_0000abcd",
+    bridge=None,
+    features=frozenset(),
+    permitted=frozenset(Action),
+)
+BATTERY = frozenset({Feature.BATTERY_LEVEL, Feature.BATTERY_CRITICAL, Feature.BATTERY_CHARGING})
+WITHOUT_UNLATCH = frozenset({Action.LOCK, Action.UNLOCK, Action.LOCK_N_GO})
+
+RENDERED = {
+    "smart_lock_2": render_device(FRONT_DOOR, CONTEXT),
+    "smart_lock_4": render_device(dataclasses.replace(BACK_DOOR, features=BATTERY), CONTEXT),
+    "smart_door": render_device(
+        OFFICE, dataclasses.replace(CONTEXT, base_topic="home/nuki2mqtt", prefix="ha")
+    ),
+    "opener": render_device(OPENER, CONTEXT),
+    "unknown_type": render_device(UNKNOWN, CONTEXT),
+    "no_unlatch": render_device(dataclasses.replace(BACK_DOOR, permitted=WITHOUT_UNLATCH), CONTEXT),
+    "plain_words": render_device(
+        BACK_DOOR, dataclasses.replace(CONTEXT, open_states=False, command_ts=False)
+    ),
+    "bridge": render_bridge(BRIDGE, CONTEXT),
+    "gateway": render_gateway("c0ffee12-77ab", CONTEXT),
+}
+
+
+def read(discovery: Discovery) -> Any:
+    return json.loads(discovery.payload)
+
+
+def components(discovery: Discovery) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = read(discovery)["cmps"]
+    return found
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_golden(name: str) -> None:
+    golden = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    assert RENDERED[name].topic == golden["topic"]
+    assert read(RENDERED[name]) == golden["payload"]
+    assert list(components(RENDERED[name])) == list(golden["payload"]["cmps"])
+
+
+def test_every_golden_file_is_compared() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(RENDERED)
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_golden_files_keep_the_rules(name: str) -> None:
+    golden = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    assert complaints(golden["topic"], golden["payload"]) == []
+
+
+# --- over everything that can be said -----------------------------------------------------------------------
+
+nuki_ids = st.builds(NukiId, st.integers(0, 0xFFFF_FFFF))
+levels = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-äß. ", min_size=1, max_size=12)
+contexts = st.builds(
+    DiscoveryContext,
+    base_topic=st.lists(levels, min_size=1, max_size=3).map("/".join),
+    prefix=st.sampled_from(["homeassistant", "ha/discovery"]),
+    version=st.just("0.1.0"),
+    open_states=st.booleans(),
+    command_ts=st.booleans(),
+)
+devices = st.builds(
+    DeviceFacts,
+    nuki_id=nuki_ids,
+    device_type=st.one_of(st.integers(0, 6), st.integers(0, 1000)),
+    name=st.text(max_size=40),
+    firmware=st.none() | st.just("3.5.1"),
+    topic=st.from_regex(r"[a-z0-9_]{1,40}", fullmatch=True),
+    bridge=st.none() | nuki_ids,
+    features=st.frozensets(st.sampled_from(Feature)),
+    permitted=st.frozensets(st.sampled_from(Action)),
+)
+bridges = st.builds(
+    BridgeView,
+    bridge_id=nuki_ids,
+    host=st.just("192.0.2.10"),
+    port=st.just(8080),
+    bridge_type=st.sampled_from([None, 1, 2, 7]),
+    firmware=st.none() | st.just("2.18.0"),
+    app_version=st.none() | st.just("1.1.0"),
+)
+
+
+@given(facts=devices, context=contexts)
+def test_every_device_keeps_the_rules(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    discovery = render_device(facts, context)
+    assert complaints(discovery.topic, read(discovery)) == []
+
+
+@given(view=bridges, context=contexts)
+def test_every_bridge_keeps_the_rules(view: BridgeView, context: DiscoveryContext) -> None:
+    discovery = render_bridge(view, context)
+    assert complaints(discovery.topic, read(discovery)) == []
+
+
+@given(context=contexts)
+def test_every_gateway_keeps_the_rules(context: DiscoveryContext) -> None:
+    discovery = render_gateway("c0ffee12-77ab", context)
+    assert complaints(discovery.topic, read(discovery)) == []
+
+
+@given(facts=devices, context=contexts)
+def test_nothing_unpermitted_is_offered(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    is_opener = kind_of(facts.device_type) is DeviceKind.OPENER
+    opens = Action.ELECTRIC_STRIKE if is_opener else Action.UNLATCH
+    found = components(render_device(facts, context))
+    words = {
+        component[key]
+        for component in found.values()
+        if component.get("cmd_t", "").endswith("/set")
+        for key in ("pl_prs", "pl_on", "pl_off", "pl_open")
+        if key in component
+    }
+    offered = {opens if word == "OPEN" else Action(word) for word in words}
+    assert offered <= facts.permitted
+    assert offered <= set(OPENER_ACTIONS if is_opener else LOCK_ACTIONS)
+
+
+@given(facts=devices, context=contexts)
+def test_what_opens_an_undocumented_door_is_never_offered(
+    facts: DeviceFacts, context: DiscoveryContext
+) -> None:
+    unknown = dataclasses.replace(facts, device_type=99)
+    found = components(render_device(unknown, context))
+    assert "pl_open" not in found["lock"]
+    assert {key for key, component in found.items() if component["p"] == "button"} == {"refresh"}
+
+
+@given(facts=devices, context=contexts)
+def test_only_what_was_seen_is_offered(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    needed = {
+        "door": Feature.DOOR,
+        "door_state": Feature.DOOR,
+        "ring": Feature.RING,
+        "battery": Feature.BATTERY_LEVEL,
+        "battery_low": Feature.BATTERY_CRITICAL,
+        "battery_charging": Feature.BATTERY_CHARGING,
+        "keypad_battery_low": Feature.KEYPAD,
+        "door_sensor_battery_low": Feature.DOOR_SENSOR_BATTERY,
+        "last_action": Feature.LAST_ACTION,
+        "last_action_by": Feature.LAST_ACTION,
+        "last_trigger": Feature.LAST_ACTION,
+        "rssi": Feature.RSSI,
+    }
+    found = components(render_device(facts, context))
+    assert {needed[key] for key in found if key in needed} <= facts.features
+
+
+@given(facts=devices, context=contexts)
+def test_commands_carry_their_time_where_asked(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    for component in components(render_device(facts, context)).values():
+        is_timed = context.command_ts and component.get("cmd_t", "").endswith("/set")
+        assert ("utcnow()" in component.get("cmd_tpl", "")) is is_timed
+
+
+@given(facts=devices, context=contexts)
+def test_entities_survive_a_new_name_topic_and_base(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    def unique_ids(discovery: Discovery) -> dict[str, str]:
+        return {key: component["uniq_id"] for key, component in components(discovery).items()}
+
+    renamed = dataclasses.replace(facts, name="Other", topic="other")
+    moved = dataclasses.replace(context, base_topic="elsewhere")
+    assert unique_ids(render_device(renamed, moved)) == unique_ids(render_device(facts, context))
+
+
+@given(facts=devices, context=contexts)
+def test_payload_is_compact_ascii_and_stable(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    discovery = render_device(facts, context)
+    assert discovery.payload == json.dumps(read(discovery), separators=(",", ":")).encode("ascii")
+    assert render_device(dataclasses.replace(facts), context) == discovery
+
+
+# --- single facts -------------------------------------------------------------------------------------------
+
+
+def test_lock_without_permission_still_shows_its_state() -> None:
+    lock = components(render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset()), CONTEXT))["lock"]
+    assert lock["stat_t"] == "nuki2mqtt/back_door"
+    assert lock["cmd_t"] == "nuki2mqtt/back_door/set"
+    assert "pl_open" not in lock
+
+
+@pytest.mark.parametrize("missing", [Action.ACTIVATE_RTO, Action.DEACTIVATE_RTO])
+def test_ring_to_open_needs_both_directions(missing: Action) -> None:
+    facts = dataclasses.replace(OPENER, permitted=OPENER.permitted - {missing})
+    found = components(render_device(facts, CONTEXT))
+    assert "ring_to_open" not in found
+    assert "continuous_mode" in found
+
+
+def test_opener_lock_opens_the_strike_only_where_permitted() -> None:
+    facts = dataclasses.replace(OPENER, permitted=OPENER.permitted - {Action.ELECTRIC_STRIKE})
+    assert "pl_open" not in components(render_device(facts, CONTEXT))["lock"]
+
+
+def test_software_bridge_shows_its_app_version() -> None:
+    view = dataclasses.replace(BRIDGE, bridge_type=SOFTWARE_BRIDGE, firmware=None, app_version="1.1.0")
+    device = read(render_bridge(view, CONTEXT))["dev"]
+    assert (device["mdl"], device["sw"]) == ("Software Bridge", "1.1.0")
+
+
+def test_two_gateways_do_not_share_an_id() -> None:
+    other = dataclasses.replace(CONTEXT, base_topic="home/nuki")
+    assert render_gateway("a", other).topic == "homeassistant/device/nuki2mqtt_gateway_home_nuki/config"
+    assert render_gateway("a", other).topic != render_gateway("b", CONTEXT).topic
+
+
+def test_devices_are_reached_through_bridge_and_gateway() -> None:
+    device, bridge, gateway = (read(RENDERED[name])["dev"] for name in ("smart_lock_2", "bridge", "gateway"))
+    assert [device["via_device"]] == bridge["ids"]
+    assert [bridge["via_device"]] == gateway["ids"]
+    assert "via_device" not in gateway
+
+
+# --- the rules themselves bite ------------------------------------------------------------------------------
+
+
+def put(*path: str, value: Any) -> Callable[[Any], None]:
+    def change(payload: Any) -> None:
+        for key in path[:-1]:
+            payload = payload[key]
+        payload[path[-1]] = value
+
+    return change
+
+
+def drop(*path: str) -> Callable[[Any], None]:
+    def change(payload: Any) -> None:
+        for key in path[:-1]:
+            payload = payload[key]
+        del payload[path[-1]]
+
+    return change
+
+
+SPOILT = {
+    "unknown top key": put("~", value="nuki2mqtt"),
+    "top key of 2026.11": put("msg_exp_int", value=10),
+    "top qos": put("qos", value=1),
+    "no origin": drop("o"),
+    "nameless origin": drop("o", "name"),
+    "unknown dev key": put("dev", "vis", value=True),
+    "number in dev": put("dev", "sn", value=12),
+    "no ids": put("dev", "ids", value=[]),
+    "mode latest": drop("avty_mode"),
+    "wildcard availability": put("avty", value=[{"t": "nuki2mqtt/#"}]),
+    "no components": put("cmps", value={}),
+    "unknown platform": put("cmps", "lock", "p", value="gate"),
+    "no unique id": drop("cmps", "lock", "uniq_id"),
+    "repeated unique id": put("cmps", "door", "uniq_id", value="nuki2mqtt_1A2B3C4D_lock"),
+    "foreign unique id": put("cmps", "lock", "uniq_id", value="front_door"),
+    "no qos": drop("cmps", "lock", "qos"),
+    "retained": put("cmps", "lock", "ret", value=True),
+    "no command topic": drop("cmps", "lock", "cmd_t"),
+    "two main entities": put("cmps", "door", "name", value=None),
+    "nameless": drop("cmps", "unlatch", "name"),
+    "unknown class": put("cmps", "door", "dev_cla", value="gate"),
+    "sensor as config": put("cmps", "battery", "ent_cat", value="config"),
+    "enum with unit": put("cmps", "lock_state", "unit_of_meas", value="%"),
+    "enum without options": drop("cmps", "lock_state", "ops"),
+    "wrong unit": put("cmps", "rssi", "unit_of_meas", value="V"),
+    "doorbell without ring": put("cmps", "activity", "dev_cla", value="doorbell"),
+    "unlisted events": put("cmps", "activity", "evt_typ", value=["jammed"]),
+    "bare value": put("cmps", "lock", "val_tpl", value="{{ value_json.lock }}"),
+    "deep value": put("cmps", "battery", "val_tpl", value="{{ value_json.get('battery').get('level') }}"),
+    "lost command": put("cmps", "unlatch", "cmd_tpl", value="{}"),
+    "equal sides": put("cmps", "door", "pl_on", value="OFF"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_rules_bite(fault: str) -> None:
+    payload = copy.deepcopy(read(RENDERED["smart_lock_2"]))
+    assert complaints(RENDERED["smart_lock_2"].topic, payload) == []
+    SPOILT[fault](payload)
+    assert complaints(RENDERED["smart_lock_2"].topic, payload)
+
+
+@pytest.mark.parametrize("topic", ["homeassistant/lock/nuki2mqtt_1/config", "ha/device/nuki2mqtt_ä/config"])
+def test_rules_bite_for_topics(topic: str) -> None:
+    assert complaints(topic, read(RENDERED["smart_lock_2"]))
