@@ -5,6 +5,7 @@ Nuki2mqttError
   UnreadableBody          bytes that a codec cannot read; says what was expected and what was found
   BridgeError             a request to a Bridge has no usable answer; `kind` and `may_have_acted` say more
   MqttError               the broker cannot be reached or refuses us
+  CallbackDoorError       the callback server cannot listen; the text says what to do
   StateFileError          the state file cannot be read or written; `newer` when a later version wrote it
 """
 
@@ -88,6 +89,10 @@ class BridgeError(Nuki2mqttError):
 
 class MqttError(Nuki2mqttError):
     """The broker cannot be reached or refuses us; the text says what to do."""
+
+
+class CallbackDoorError(Nuki2mqttError):
+    """The callback server cannot listen; the text says what to do."""
 
 
 class StateFileError(Nuki2mqttError):

@@ -15,8 +15,13 @@ from nuki2mqtt.protocol.payloads import SlotView
 SLOTS = 3  # Bridge API 1.13.2 section 5, /callback/add
 PATH_PREFIX = "/callback/"
 
-# Where container engines put containers by default; the Bridge cannot reach such an address.
-_CONTAINER_NETWORKS = tuple(ipaddress.ip_network(text) for text in ("172.16.0.0/12", "10.88.0.0/15", "192.168.65.0/24"))
+# The addresses that Docker, Podman and Docker Desktop give to containers, with the size of one such network.
+# Docker Desktop's lies where house networks do, so that only its own 256 addresses count as its network.
+_CONTAINER_NETWORKS = {
+    ipaddress.IPv4Network("172.16.0.0/12"): 16,
+    ipaddress.IPv4Network("10.88.0.0/15"): 16,
+    ipaddress.IPv4Network("192.168.65.0/24"): 24,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +109,19 @@ def _address(url: str) -> str:
 
 
 def is_container_internal(local_host: str, bridge_host: str) -> bool:
-    """Whether a container's own address is one that a Bridge elsewhere cannot reach."""
-    try:
-        local = ipaddress.ip_address(local_host)
-    except ValueError:
+    """Whether our address exists in a container only, so that the Bridge cannot call it.
+
+    A Bridge on the same container network (a simulated one) can; one that is given by name counts as elsewhere.
+    """
+    local, bridge = _parse_ipv4(local_host), _parse_ipv4(bridge_host)
+    prefix = next((prefix for network, prefix in _CONTAINER_NETWORKS.items() if local and local in network), None)
+    if prefix is None:
         return False
-    if local.version != 4 or not any(local in network for network in _CONTAINER_NETWORKS):
-        return False
+    return bridge is None or bridge not in ipaddress.ip_network(f"{local}/{prefix}", strict=False)
+
+
+def _parse_ipv4(text: str) -> ipaddress.IPv4Address | None:
     try:
-        bridge = ipaddress.ip_address(bridge_host)
+        return ipaddress.IPv4Address(text)
     except ValueError:
-        return True
-    return bridge not in ipaddress.ip_network(f"{local_host}/16", strict=False)
+        return None

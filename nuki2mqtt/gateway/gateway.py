@@ -81,7 +81,7 @@ class Gateway:
         )
         self._topics = TopicMemory(settings, memory, self._following.devices)
         self._memory = memory
-        self._saved = memory
+        self._must_save_again = False
         self._state_file_problem = identity.state_file_problem
         self._no_broker_at: float | None = identity.started.monotonic + NO_BROKER_S
         self._health_at = 0.0
@@ -111,7 +111,8 @@ class Gateway:
             case MqttConnected() | MqttSubscribed() | MqttReceived():
                 effects = self._heard(self._session.handle(event, now.monotonic), now)
                 if isinstance(event, MqttConnected):
-                    effects.append(Log(Level.INFO, f"Connected to the broker, MQTT {event.protocol}."))
+                    level = Level.INFO if self._session.role is Role.OWNER else Level.DEBUG
+                    effects.append(Log(level, f"Connected to the broker, MQTT {event.protocol}."))
             case MqttLost(reason):
                 level = Level.DEBUG if self._session.is_reconnecting else Level.WARNING
                 effects = self._heard(self._session.handle(event, now.monotonic), now)
@@ -243,14 +244,14 @@ class Gateway:
             is_online = following.vouching.is_bridge_online(name, now.monotonic)
             self._projection.show_bridge(link, is_online=is_online)
         for snapshot in snapshots:
-            if snapshot.source is not None:
-                self._projection.show_device(snapshot, self._topics.known[snapshot.nuki_id].topic, now)
+            self._projection.show_device(snapshot, self._topics.known[snapshot.nuki_id].topic, now)
         self._projection.show_devices(following, self._topics.known)
         for nuki_id, event in following.take_events():
             self._projection.tell_event(event, self._topics.known[nuki_id].topic, now)
         is_minute_over = now.monotonic >= self._health_at
         if is_minute_over:
             self._health_at = now.monotonic + HEALTH_S
+            self._must_save_again = self._state_file_problem is not None
         self._projection.show_health(self._health(now), again=is_minute_over)
 
     def _health(self, now: Moment) -> GatewayHealth:
@@ -281,9 +282,9 @@ class Gateway:
             devices=dict(self._topics.known),
             retired_topics=dict(self._topics.retired),
         )
-        if memory == self._memory:
+        if memory == self._memory and not self._must_save_again:
             return []
-        self._memory = memory
+        self._memory, self._must_save_again = memory, False
         return [Remember(memory)]
 
     @staticmethod

@@ -56,6 +56,7 @@ class Projection:
         self._publications = publications
         self._shown: dict[NukiId, _Shown] = {}
         self._features: dict[NukiId, frozenset[Feature]] = {}
+        self._remembered: set[str] = set()
         self._health: GatewayHealth | None = None
         self._discovery = DiscoveryContext(
             base_topic=tree.base,
@@ -68,7 +69,12 @@ class Projection:
     # --- Devices ------------------------------------------------------------------------------------------------------
 
     def show_device(self, snapshot: Snapshot, topic: str, now: Moment) -> None:
-        """Say a device's snapshot, then its availability."""
+        """Say a device's snapshot, then its availability.
+
+        What an earlier process said of a device stays until this one knows its state.
+        """
+        if snapshot.source is None and (snapshot.bridge is None or topic in self._remembered):
+            return
         core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
         shown = self._shown.get(snapshot.nuki_id)
         if shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
@@ -88,6 +94,7 @@ class Projection:
 
     def show_remembered(self, nuki_id: NukiId, device: DeviceMemory, retained: RetainedSnapshot | None) -> None:
         """Say that we do not vouch for what an earlier process said; what it said stays readable."""
+        self._remembered.add(device.topic)
         if retained is None:
             snapshot = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
             self._say_snapshot(snapshot, device.topic)
@@ -111,7 +118,7 @@ class Projection:
     def _discover_device(self, snapshot: Snapshot, topic: str) -> None:
         seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features
         self._features[snapshot.nuki_id] = seen
-        if not self._settings.homeassistant.enabled or snapshot.source is None:
+        if not self._settings.homeassistant.enabled:
             return
         facts = DeviceFacts(
             nuki_id=snapshot.nuki_id,

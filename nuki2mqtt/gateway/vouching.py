@@ -21,6 +21,7 @@ from nuki2mqtt.model.device import NukiId
 
 GRACE_S = 15.0
 BUSY_EXTENSION_S = 300.0
+_MAX_SCANNED = 1000  # a scan also hears the neighbours
 
 
 @dataclass(slots=True)
@@ -29,7 +30,6 @@ class _Sight:
 
     listed: float
     silent_from: float
-    was_scanned: bool = False
     missed_scans: int = 0
 
 
@@ -49,6 +49,7 @@ class Vouching:
         self._offline_after_scans = offline_after_scans
         self._devices: dict[NukiId, _Causes] = {}
         self._bridges: dict[str, _Sight] = {}
+        self._scanned: dict[str, set[NukiId]] = {}
         self._is_stopped = False
 
     def _causes(self, nuki_id: NukiId) -> _Causes:
@@ -138,15 +139,17 @@ class Vouching:
     def scanned(self, link: str, hits: Iterable[NukiId]) -> None:
         """A scan that lists anything; for a device that no scan of this Bridge ever had it says nothing."""
         heard = set(hits)
+        ever_heard = self._scanned.setdefault(link, set())
         for nuki_id, causes in self._devices.items():
             sight = causes.sights.get(link)
             if sight is None:
                 continue
             if nuki_id in heard:
-                sight.was_scanned = True
                 sight.missed_scans = 0
-            elif sight.was_scanned:
+            elif nuki_id in ever_heard:
                 sight.missed_scans += 1
+        if len(ever_heard) < _MAX_SCANNED:
+            ever_heard |= heard
 
     def stop(self) -> None:
         """The gateway stops: nothing is vouched for any more."""

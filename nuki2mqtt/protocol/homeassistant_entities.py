@@ -62,17 +62,14 @@ def _on_off(expression: str) -> str:
 
 _LOCK = _show(_value("lock"))
 # openHAB's lock does not know OPEN and OPENING.
-_LOCK_WITHOUT_OPEN = _show(
-    f"{{'OPEN':'UNLOCKED','OPENING':'UNLOCKING'}}.get({_value('lock')},{_value('lock')})"
-)
+_LOCK_WITHOUT_OPEN = _show(f"{{'OPEN':'UNLOCKED','OPENING':'UNLOCKING'}}.get({_value('lock')},{_value('lock')})")
 _DOOR = _show(f"{{'open':'ON','closed':'OFF'}}.get({_value('door')})")
 _JAMMED = _show(
     f"None if {_value('state')} in [None,'undefined','unknown']"
     f" else 'ON' if {_value('state')} == 'motor_blocked' else 'OFF'"
 )
 _CALLBACK = _show(
-    f"None if {_value('callbacks')} is none"
-    f" else 'ON' if {_value('callbacks')}|selectattr('own')|list else 'OFF'"
+    f"None if {_value('callbacks')} is none else 'ON' if {_value('callbacks')}|selectattr('own')|list else 'OFF'"
 )
 
 _ACTIVITIES = tuple(event_type.value for event_type in EventType if event_type is not EventType.RING)
@@ -199,9 +196,7 @@ DEVICE_ENTITIES = (
         template=_on_off(_part("battery", "charging")),
         feature=Feature.BATTERY_CHARGING,
     ),
-    _low_battery(
-        "keypad_battery_low", "Keypad battery low", _part("keypad", "battery_critical"), Feature.KEYPAD
-    ),
+    _low_battery("keypad_battery_low", "Keypad battery low", _part("keypad", "battery_critical"), Feature.KEYPAD),
     _low_battery(
         "door_sensor_battery_low",
         "Door sensor battery low",

@@ -11,9 +11,7 @@ from nuki2mqtt.model.device import NukiId
 MAX_SLUG = 40
 _SUFFIX_LENGTH = 5  # "_" and four hex digits
 _RESERVED = frozenset({"gateway", "bridge"})
-_UMLAUTS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ß": "ss", "ẞ": "ss"}
-)
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ß": "ss", "ẞ": "ss"})
 
 
 def slug(name: str, nuki_id: NukiId) -> str:

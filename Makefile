@@ -1,0 +1,55 @@
+# What a developer types. Needs Python 3.11 or later with its venv module, and make.
+#
+#   make test PYTHON=python3.13 VENV=/tmp/venv     another Python, another place for the environment
+#   make test PYTEST_ARGS='-k callback -x'         only some tests
+
+.POSIX:
+SHELL = /bin/sh
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.set-up
+
+.PHONY: help setup test lint types docs clean
+
+help:
+	@echo 'make setup   create the environment in $(VENV)'
+	@echo 'make test    ruff, mypy, then all tests; stops at the first failure'
+	@echo 'make lint    ruff only'
+	@echo 'make types   mypy only'
+	@echo 'make docs    write the generated pages of docs/ anew'
+	@echo 'make clean   remove the environment and all caches'
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or later is needed: make PYTHON=python3.13 ...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+# A page is replaced only when its program succeeded.
+docs: $(STAMP)
+	$(BIN)/python -m nuki2mqtt.protocol.settings_reference > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find nuki2mqtt tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,125 @@
+"""The command line: one function per verb. `health` is answered in `__main__`, before this is loaded."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from nuki2mqtt import __version__
+from nuki2mqtt.errors import SettingsError
+from nuki2mqtt.faces.health import run_health
+from nuki2mqtt.faces.setup import EXIT_OK, Setup, add_common_options, load, say_settings_error
+
+_STATUSES = """\
+exit statuses:
+  0   done, everything is well
+  1   failed, or a check found something wrong; the text says what to do
+  2   this command line is wrong
+  75  another nuki2mqtt uses the state folder
+  78  the settings are wrong; every mistake is listed
+"""
+
+
+def _run(setup: Setup, _: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.run import run  # noqa: PLC0415 - each verb loads only what it needs
+
+    return run(setup)
+
+
+def _check(setup: Setup, _: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.check import check  # noqa: PLC0415 - each verb loads only what it needs
+
+    return check(setup)
+
+
+def _watch(setup: Setup, _: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.watch import watch  # noqa: PLC0415 - each verb loads only what it needs
+
+    return watch(setup)
+
+
+def _pair(setup: Setup, options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.pair import pair  # noqa: PLC0415 - each verb loads only what it needs
+
+    return pair(setup, options.host, options.port, replace=options.replace)
+
+
+def _health(setup: Setup, _: argparse.Namespace) -> int:
+    return run_health(["--state-dir", str(setup.state_dir)])
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nuki2mqtt",
+        description="Nuki locks and openers on MQTT.",
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nuki2mqtt {__version__}")
+    add_common_options(parser, is_verb=False)
+    parser.set_defaults(function=_run)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+
+    def add(
+        name: str, function: Callable[[Setup, argparse.Namespace], int], what: str, needs: str, example: str
+    ) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}. {needs}",
+            epilog=f"example:\n  {example}\n\n{_STATUSES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_common_options(verb, is_verb=True)
+        verb.set_defaults(function=function)
+        return verb
+
+    add(
+        "run",
+        _run,
+        "run the gateway (the default)",
+        "Needs a broker and a Bridge.",
+        "nuki2mqtt run --config config.yaml",
+    )
+    add(
+        "check",
+        _check,
+        "test settings, broker, Bridges, callbacks and clock",
+        "One line each, with the next step where something is wrong.",
+        "nuki2mqtt check --config config.yaml",
+    )
+    add("watch", _watch, "show what is said on MQTT", "Needs a running service.", "nuki2mqtt watch")
+    pair = add(
+        "pair",
+        _pair,
+        "get a token from a Bridge",
+        "Needs you at the Bridge: its button must be pressed within 30 seconds.",
+        "nuki2mqtt pair --host 192.0.2.10",
+    )
+    pair.add_argument("--host", required=True, help="address of the Bridge")
+    pair.add_argument("--port", type=_port, default=8080, help="its HTTP port (default: 8080)")
+    pair.add_argument("--replace", action="store_true", default=False, help="another Bridge answers there now")
+    add("health", _health, "say whether the service makes progress", "Needs its state folder.", "nuki2mqtt health")
+    return parser
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Run one verb; returns the exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        setup = load(options)
+    except SettingsError as error:
+        return say_settings_error(error)
+    try:
+        status: int = options.function(setup, options)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return EXIT_OK
+    return status

@@ -1,0 +1,60 @@
+"""`nuki2mqtt pair`: get a token from a Bridge by the press of its button."""
+
+import asyncio
+import sys
+
+from nuki2mqtt.adapters.bridge_http import BridgeHttp
+from nuki2mqtt.adapters.log_output import register_secret
+from nuki2mqtt.adapters.state_file import write_pairing
+from nuki2mqtt.errors import BridgeError, BridgeErrorKind, StateFileError
+from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
+from nuki2mqtt.gateway.vocabulary import BridgePaired
+from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest
+from nuki2mqtt.protocol.settings import BridgeSettings
+
+
+def pair(setup: Setup, host: str, port: int, *, replace: bool) -> int:
+    """One `/auth` call (30 s); the token goes to the state folder, where the service takes it."""
+    link = BridgeSettings(host=host, port=port).link
+    print(f"Press the button of the Bridge at {link} within 30 seconds (shortly; its ring lights up) ...", flush=True)
+    try:
+        answer = asyncio.run(_ask(host, port))
+    except BridgeError as error:
+        print(_explain(error, link), file=sys.stderr)
+        return EXIT_FAILED
+    if answer.token is None:
+        print("The button was not pressed in time. Run this again and press it when asked.", file=sys.stderr)
+        return EXIT_FAILED
+    register_secret(answer.token)
+    try:
+        write_pairing(setup.state_dir, BridgePaired(link, answer.token, replace_bridge=replace))
+    except StateFileError as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAILED
+    print(f"Paired. The token is kept in {setup.state_dir}; a running service takes it within seconds.")
+    if link not in {bridge.link for bridge in setup.settings.bridges}:
+        print(f"This Bridge is not in your settings yet. Add to config.yaml:\n\nbridges:\n  - host: {host}")
+        if port != BridgeSettings(host=host).port:
+            print(f"    port: {port}")
+    return EXIT_OK
+
+
+async def _ask(host: str, port: int) -> AuthAnswer:
+    async with BridgeHttp() as http:
+        answer, _ = await http.send(host, port, AuthRequest(), {})
+    if not isinstance(answer, AuthAnswer):
+        raise BridgeError(BridgeErrorKind.UNREADABLE, "not an answer to /auth")
+    return answer
+
+
+def _explain(error: BridgeError, link: str) -> str:
+    match error.kind:
+        case BridgeErrorKind.FORBIDDEN:
+            step = "Pairing is switched off there: Nuki app, Manage my devices > Bridge > HTTP API; or copy the token."
+        case BridgeErrorKind.BUSY:
+            step = "It is busy: stop other programs that use it for a minute, then try again."
+        case BridgeErrorKind.REFUSED:
+            step = "Check the address, and that the Bridge has power."
+        case _:
+            step = "Check that a Nuki Bridge answers there, and try again."
+    return f"No token from {link}: {error}. {step}"

@@ -1,0 +1,88 @@
+"""What every verb needs first: its options, the settings, the state folder."""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nuki2mqtt.adapters.state_dir import CONFIG_VARIABLE, config_path, default_state_dir
+from nuki2mqtt.errors import SettingsError, SettingsProblem
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings_reader import read_settings
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_IN_USE = 75  # EX_TEMPFAIL of sysexits.h: another process uses the state folder
+EXIT_SETTINGS = 78  # EX_CONFIG of sysexits.h
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The settings and where the state lives."""
+
+    settings: Settings
+    state_dir: Path
+
+    @property
+    def secrets(self) -> list[Secret]:
+        """All secrets that the settings hold."""
+        settings = self.settings
+        found = [settings.mqtt.password, settings.nuki_web.token, settings.web.password]
+        found += [bridge.token for bridge in settings.bridges]
+        return [secret for secret in found if secret is not None]
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, is_verb: bool) -> None:
+    """The options that every verb has, before it or behind it."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS if is_verb else None,
+        help=f"settings file (default: ${CONFIG_VARIABLE} or config.yaml)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=argparse.SUPPRESS if is_verb else [],
+        help="one setting over file and environment, e.g. --set mqtt.host=192.0.2.2 (visible to other users of this "
+        "machine: give secrets by file or environment)",
+    )
+
+
+def load(options: argparse.Namespace) -> Setup:
+    """Read the settings; raises SettingsError."""
+    path = config_path(options.config, os.environ)
+    text: str | None = None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if options.config is not None:
+            raise SettingsError((SettingsProblem(str(path), "there is no such file"),)) from None
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError((SettingsProblem(str(path), f"cannot be read: {reason}"),)) from None
+    overrides: dict[str, str] = {}
+    for item in options.set:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise SettingsError((SettingsProblem("--set", f"{key!r} has no value: write --set KEY=VALUE"),))
+        overrides[key] = value
+    settings = read_settings(
+        text, file_name=path.name, environ=os.environ, overrides=overrides, read_file=_read_secret_file
+    )
+    folder = Path(settings.state_dir) if settings.state_dir else default_state_dir(os.environ, sys.platform)
+    return Setup(settings, folder)
+
+
+def _read_secret_file(name: str) -> str:
+    return Path(name).read_text(encoding="utf-8")
+
+
+def say_settings_error(error: SettingsError) -> int:
+    """Print all mistakes; returns the exit status."""
+    for problem in error.problems:
+        print(problem, file=sys.stderr)
+    return EXIT_SETTINGS

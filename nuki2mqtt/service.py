@@ -1,0 +1,241 @@
+"""The heartbeat: one inbox, one deadline, effects carried out in order.
+
+Owns every task. Answers of Bridges come back as events; callbacks that find the inbox full are refused (the
+Bridge's `/list` repairs the loss), everything else waits for room.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Protocol, assert_never
+
+from nuki2mqtt.adapters.bridge_http import BridgeHttp
+from nuki2mqtt.adapters.callback_server import CallbackServer
+from nuki2mqtt.adapters.clock import Clock, Entropy
+from nuki2mqtt.adapters.heartbeat import Heartbeat
+from nuki2mqtt.adapters.log_output import register_secret
+from nuki2mqtt.adapters.mqtt_link import MqttLink
+from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError
+from nuki2mqtt.gateway.gateway import Gateway
+from nuki2mqtt.gateway.vocabulary import (
+    BridgeAnswered,
+    BridgePaired,
+    CallbackDoorFailed,
+    CallbackDoorOpened,
+    CallbackReceived,
+    CallBridge,
+    ConnectMqtt,
+    Effect,
+    Event,
+    Level,
+    Log,
+    Memory,
+    MemoryNotSaved,
+    MemorySaved,
+    OpenCallbackDoor,
+    Publish,
+    Remember,
+    Stop,
+    StopRequested,
+)
+from nuki2mqtt.protocol.bridge_auth import sign
+from nuki2mqtt.protocol.settings import Settings
+
+INBOX = 1000
+LONGEST_TURN_S = 30.0
+PAIRING_EVERY_S = 2.0
+CLOSE_S = 2.0
+# A call or link that is later than this past its own limits hangs, and the heartbeat stops.
+HANGS_AFTER_S = 120.0
+_LOG = logging.getLogger("nuki2mqtt")
+Work = Coroutine[None, None, None]
+_LEVELS = {
+    Level.DEBUG: logging.DEBUG,
+    Level.INFO: logging.INFO,
+    Level.WARNING: logging.WARNING,
+    Level.ERROR: logging.ERROR,
+}
+
+
+class StatePort(Protocol):
+    """Where memory is kept."""
+
+    def save(self, memory: Memory) -> None:
+        """Write it; raises StateFileError."""
+        ...
+
+    def take_pairing(self) -> tuple[BridgePaired, ...]:
+        """Tokens that were handed over since the last call; raises StateFileError."""
+        ...
+
+
+class Service:
+    """Carries events to the gateway and its effects to the outside world."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gateway: Gateway,
+        *,
+        client_id: str,
+        state: StatePort,
+        clock: Clock,
+        entropy: Entropy,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._state = state
+        self._clock = clock
+        self._entropy = entropy
+        self._heartbeat = heartbeat
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(maxsize=INBOX)
+        self._mqtt = MqttLink(settings.mqtt, client_id, emit=self._inbox.put, jitter=entropy.fraction)
+        self._http = BridgeHttp()
+        self._door = CallbackServer(self._accept, clock=clock)
+        self._hosts = {bridge.link: (bridge.host, bridge.port) for bridge in settings.bridges}
+        self._call_limits: dict[tuple[str, int], float] = {}
+        self._is_stopping = False
+        self._has_stopped = False
+
+    def request_stop(self) -> None:
+        """Tidy up and end; may be called from a signal handler of the loop."""
+        self._is_stopping = True
+        with contextlib.suppress(asyncio.QueueFull):
+            self._inbox.put_nowait(StopRequested())
+
+    async def run(self) -> None:
+        """Run until a stop was requested and everything is tidied up."""
+        async with self._http, self._door, asyncio.TaskGroup() as tasks:
+            link = tasks.create_task(self._mqtt.run(), name="mqtt")
+            pairing = tasks.create_task(self._watch_pairing(), name="pairing")
+            try:
+                await self._turn(tasks)
+                await self._mqtt.close(CLOSE_S)
+            finally:
+                link.cancel()
+                pairing.cancel()
+
+    async def _turn(self, tasks: asyncio.TaskGroup) -> None:
+        calls: set[asyncio.Task[None]] = set()
+
+        def start(name: str, work: Work) -> None:
+            task = tasks.create_task(work, name=name)
+            calls.add(task)
+            task.add_done_callback(calls.discard)
+
+        await self._carry_out(self._gateway.begin(), start)
+        while not self._has_stopped:
+            event = await self._next_event()
+            now = self._clock.now()
+            effects = self._gateway.handle_timer(now) if event is None else self._gateway.handle(event, now)
+            await self._carry_out(effects, start)
+            self._beat(now.monotonic)
+        for task in list(calls):
+            task.cancel()
+
+    async def _next_event(self) -> Event | None:
+        """The next event, or None when the gateway's deadline comes first."""
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()
+        deadline = self._gateway.next_deadline()
+        wait_s = LONGEST_TURN_S if deadline is None else deadline - self._clock.now().monotonic
+        if wait_s <= 0:
+            await asyncio.sleep(0)  # the other tasks get their turn
+            return None
+        try:
+            async with asyncio.timeout(min(wait_s, LONGEST_TURN_S)):
+                return await self._inbox.get()
+        except TimeoutError:
+            return StopRequested() if self._is_stopping else None
+
+    def _beat(self, now: float) -> None:
+        if self._heartbeat is None:
+            return
+        loop_now = asyncio.get_running_loop().time()
+        is_call_hanging = any(limit + HANGS_AFTER_S < now for limit in self._call_limits.values())
+        is_link_hanging = 0 < self._mqtt.last_activity < loop_now - HANGS_AFTER_S
+        if not is_call_hanging and not is_link_hanging:
+            self._heartbeat.beat()
+
+    # --- Effects ------------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, effects: list[Effect], start: Callable[[str, Work], None]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._mqtt.publish(effect)
+                case ConnectMqtt():
+                    self._mqtt.connect(effect)
+                case CallBridge(link, call_id) as call:
+                    self._call_limits[link, call_id] = self._clock.now().monotonic + call.request.timeout_s
+                    start(f"bridge {link}", self._call(call))
+                case OpenCallbackDoor() as order:
+                    start("callback door", self._open_door(order))
+                case Remember(memory):
+                    await self._remember(memory)
+                case Log(level, text):
+                    _LOG.log(_LEVELS[level], "%s", text)
+                case Stop():
+                    self._has_stopped = True
+                case _:
+                    assert_never(effect)
+
+    async def _call(self, call: CallBridge) -> None:
+        host, port = self._hosts[call.link]
+        now = self._clock.now().wall
+        params: dict[str, str] = {}
+        if call.request.needs_token:
+            params = sign(call.token, call.auth, now=now, rnr=self._entropy.rnr(), nonce=self._entropy.nonce())
+        try:
+            answer, local_host = await self._http.send(host, port, call.request, params)
+            event = BridgeAnswered(call.link, call.call_id, answer, local_host)
+        except BridgeError as error:
+            event = BridgeAnswered(call.link, call.call_id, error)
+        self._call_limits.pop((call.link, call.call_id), None)
+        await self._inbox.put(event)
+
+    async def _open_door(self, order: OpenCallbackDoor) -> None:
+        for path in order.paths:
+            register_secret(path.path)
+        callback = self._settings.callback
+        try:
+            port = await self._door.open(callback.bind, callback.port, order.paths, callback.sender)
+        except CallbackDoorError as error:
+            await self._inbox.put(CallbackDoorFailed(str(error)))
+        else:
+            await self._inbox.put(CallbackDoorOpened(port))
+
+    async def _remember(self, memory: Memory) -> None:
+        # A disk may take its time; events wait for it, since what follows may rely on what is kept.
+        event: Event = MemorySaved()
+        try:
+            await asyncio.to_thread(self._state.save, memory)
+        except StateFileError as error:
+            event = MemoryNotSaved(str(error))
+        with contextlib.suppress(asyncio.QueueFull):
+            self._inbox.put_nowait(event)
+
+    # --- From outside -------------------------------------------------------------------------------------------------
+
+    def _accept(self, event: CallbackReceived) -> bool:
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def _watch_pairing(self) -> None:
+        """Look for tokens that `nuki2mqtt pair` leaves beside the state file."""
+        told: str | None = None
+        while True:
+            try:
+                for paired in self._state.take_pairing():
+                    register_secret(paired.token)
+                    await self._inbox.put(paired)
+            except StateFileError as error:
+                if str(error) != told:
+                    told = str(error)
+                    _LOG.warning("%s", told)
+            await asyncio.sleep(PAIRING_EVERY_S)

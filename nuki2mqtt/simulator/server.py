@@ -1,0 +1,184 @@
+"""Serves one simulated Bridge by HTTP, in real time, and posts its callbacks.
+
+One connection carries one request, and every answer closes it, as with a real Bridge (reference, 1.1).
+"""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+
+from nuki2mqtt.simulator.bridge import Ending, SimulatedBridge
+from nuki2mqtt.simulator.faults import FaultName
+
+POST_TIMEOUT_S = 5.0
+_BACKLOG = 16
+
+
+class SimulatedBridgeServer:
+    """`async with SimulatedBridgeServer(bridge) as server:` serves on `server.port`.
+
+    `time_scale` multiplies every duration of the Bridge; `clock` gives epoch seconds, which become the
+    house's time. Post what is owed with `deliver`, or let it happen in the background with `changed`; what a
+    motor does after an order is posted in the background anyway.
+    """
+
+    def __init__(
+        self,
+        bridge: SimulatedBridge,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        time_scale: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.bridge = bridge
+        self.host = host
+        self.port = port
+        self._clock = clock
+        self._timing = bridge.timing
+        self._time_scale = time_scale
+        self._answering: web.Server | None = None
+        self._listening: socket.socket | None = None
+        self._connecting: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+        self._courier: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._one_delivery = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        """The base address of the API."""
+        return f"http://{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._answering = web.Server(self._handle, access_log=None, handler_cancellation=True)
+        self._follow_faults()
+        self.bridge.timing = self._timing.scaled(self._time_scale)
+        self.bridge.faults.observe(self._follow_faults)
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=POST_TIMEOUT_S),
+            connector=aiohttp.TCPConnector(force_close=True),
+        )
+        self._courier = asyncio.create_task(self._carry(), name="simulated bridge callbacks")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bridge.faults.ignore(self._follow_faults)
+        self.bridge.timing = self._timing
+        self._stop_listening()
+        self._closing.set()
+        await asyncio.gather(*self._connecting)
+        if self._courier is not None:
+            self._courier.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._courier
+        if self._answering is not None:
+            await self._answering.shutdown(timeout=POST_TIMEOUT_S)
+        if self._session is not None:
+            await self._session.close()
+
+    def changed(self) -> None:
+        """Let what is owed be posted in the background, soon."""
+        self._wake.set()
+
+    async def deliver(self) -> list[tuple[str, int]]:
+        """Post what is owed now, one target after another; the statuses, 0 where no answer came."""
+        async with self._one_delivery:
+            return [(url, await self._post(url, body)) for _, url, body in self.bridge.take_callbacks(self._clock())]
+
+    async def _post(self, url: str, body: bytes) -> int:
+        if self._session is None:
+            raise RuntimeError("the server is not running")
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+
+    async def _carry(self) -> None:
+        while True:
+            self._wake.clear()
+            await self.deliver()
+            at = self.bridge.house.next_change_at()
+            with suppress(TimeoutError):
+                timeout_s = None if at is None else max(0.0, at - self._clock())
+                await asyncio.wait_for(self._wake.wait(), timeout_s)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "GET":
+            return _response(400, b"HTTP 400 Bad Request", "text/plain")
+        answer = self.bridge.answer(request.path, dict(request.query), self._clock())
+        if self.bridge.house.next_change_at() is not None:
+            self._wake.set()
+        if answer.ending in {Ending.ANSWERED, Ending.SILENT}:
+            await self._pause(answer.delay_s)
+        if answer.ending is not Ending.ANSWERED or self._closing.is_set():
+            _reset(request)
+        elif answer.status != 503:
+            self.bridge.release()
+        return _response(answer.status or 503, answer.body, answer.content_type)
+
+    async def _pause(self, delay_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), None if delay_s == inf else delay_s)
+
+    def _follow_faults(self) -> None:
+        is_refusing = self.bridge.faults.has(FaultName.REFUSE_CONNECTIONS)
+        if is_refusing:
+            self._stop_listening()
+        elif self._listening is None:
+            self._listen()
+
+    def _listen(self) -> None:
+        listening = socket.create_server((self.host, self.port), backlog=_BACKLOG)
+        listening.setblocking(False)
+        self.port = int(listening.getsockname()[1])
+        self._listening = listening
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _stop_listening(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+
+    def _accept(self, listening: socket.socket) -> None:
+        if self._answering is None:
+            return
+        with suppress(BlockingIOError, ConnectionError):
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(
+                loop.connect_accepted_socket(self._answering, connection), name="simulated bridge connection"
+            )
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+
+def _response(status: int, body: bytes, content_type: str) -> web.Response:
+    response = web.Response(status=status, body=body, headers={"Content-Type": content_type})
+    response.enable_chunked_encoding()
+    response.force_close()
+    return response
+
+
+def _reset(request: web.BaseRequest) -> None:
+    """Break the connection without a word."""
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()

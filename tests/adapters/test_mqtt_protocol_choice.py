@@ -1,0 +1,233 @@
+"""Which MQTT is spoken, and what refusals and broken brokers lead to."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+
+from nuki2mqtt.adapters.mqtt_link import MqttLink
+from nuki2mqtt.gateway.vocabulary import (
+    ConnectMqtt,
+    MqttConnected,
+    MqttLost,
+    MqttPublished,
+    MqttRefused,
+    MqttSubscribed,
+    Subscription,
+)
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.settings import MqttSettings
+from nuki2mqtt.protocol.settings_words import MqttProtocol
+from tests.adapters.broken_brokers import (
+    ACCEPT_V5,
+    ACCEPT_V311,
+    CLOSE,
+    NOT_AUTHORISED_V5,
+    NOT_AUTHORISED_V311,
+    REFUSE_V5,
+    REFUSE_V311,
+    SILENT,
+    TAKEN_OVER,
+    accept_with,
+    fake_broker,
+)
+from tests.adapters.brokers import amqtt_broker, mosquitto, needs_mosquitto
+from tests.adapters.linked import IMPATIENT, ORDER, linked
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.mark.parametrize("answer", [REFUSE_V5, REFUSE_V311], ids=["code of 5", "code of 3.1.1"])
+async def test_a_refused_mqtt_5_leads_to_3_1_1_which_is_remembered(answer: bytes) -> None:
+    async with fake_broker(v5=answer) as fake, linked(fake) as one:
+        assert await one.ready() == "3.1.1"
+        one.link.connect(ORDER)
+        assert await one.ready(2) == "3.1.1"
+        assert fake.levels == [5, 4, 4]
+        assert one.reasons == ["reconnecting"]
+
+
+@pytest.mark.parametrize("answer", [SILENT, CLOSE], ids=["silent", "closed"])
+async def test_no_answer_to_mqtt_5_leads_to_3_1_1_after_a_second_try(answer: bytes | None) -> None:
+    async with fake_broker(v5=answer) as fake, linked(fake, timing=IMPATIENT) as one:
+        assert await one.ready() == "3.1.1"
+        one.link.connect(ORDER)
+        await one.ready(2)
+        assert fake.levels == [5, 4, 5, 4, 4]
+        assert one.reasons == ["reconnecting"]
+
+
+async def test_a_broker_that_was_only_starting_is_spoken_to_in_mqtt_5() -> None:
+    async with fake_broker(v5=[SILENT, ACCEPT_V5]) as fake, linked(fake, timing=IMPATIENT) as one:
+        assert await one.ready() == "5"
+        assert fake.levels == [5, 4, 5]
+        one.link.connect(ORDER)
+        assert await one.ready(2) == "5"
+        assert fake.goodbyes == 2  # the trial of 3.1.1, and the connection before the new order
+
+
+async def test_a_remembered_3_1_1_that_is_refused_leads_back_to_mqtt_5() -> None:
+    async with (
+        fake_broker(v5=[REFUSE_V5, ACCEPT_V5], v311=[ACCEPT_V311, REFUSE_V311]) as fake,
+        linked(fake) as one,
+    ):
+        assert await one.ready() == "3.1.1"
+        one.link.connect(ORDER)
+        assert await one.ready(2) == "5"
+        one.link.connect(ORDER)
+        assert await one.ready(3) == "5"
+        assert fake.levels == [5, 4, 4, 5, 5]
+
+
+async def test_silence_of_amqtt_leads_to_3_1_1() -> None:
+    async with amqtt_broker() as broker, linked(broker, timing=IMPATIENT, protocol=MqttProtocol.AUTO) as one:
+        assert await one.ready() == "3.1.1"
+
+
+async def test_a_broker_that_answers_to_nothing_is_told_once() -> None:
+    async with fake_broker(v5=CLOSE, v311=CLOSE) as fake, linked(fake, timing=IMPATIENT) as one:
+        reason = (await one.inbox.wait_for(MqttLost)).reason
+        assert "before answering to MQTT 5" in reason
+        while len(fake.levels) < 6:  # noqa: ASYNC110 - attempts have no event
+            await asyncio.sleep(0.01)
+        assert fake.levels[:4] == [5, 4, 5, 4]
+        assert len(one.inbox.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "level", "script"),
+    [(MqttProtocol.V5, 5, {"v5": REFUSE_V5}), (MqttProtocol.V311, 4, {"v311": REFUSE_V311})],
+)
+async def test_a_protocol_that_is_set_is_never_changed(
+    protocol: MqttProtocol, level: int, script: dict[str, bytes]
+) -> None:
+    async with fake_broker(**script) as fake, linked(fake, protocol=protocol) as one:
+        await one.inbox.wait_for(MqttLost)
+        one.link.connect(ORDER)
+        await one.inbox.wait_for(MqttLost, 2)
+        assert set(fake.levels) == {level}
+
+
+@pytest.mark.parametrize(
+    ("script", "levels"),
+    [
+        ({"v5": NOT_AUTHORISED_V5}, [5, 5]),
+        ({"v5": REFUSE_V5, "v311": NOT_AUTHORISED_V311}, [5, 4, 5, 4]),
+    ],
+    ids=["5", "3.1.1"],
+)
+async def test_a_bad_login_does_not_change_the_protocol(script: dict[str, bytes], levels: list[int]) -> None:
+    async with fake_broker(**script) as fake, linked(fake) as one:
+        assert "mqtt.password" in (await one.inbox.wait_for(MqttLost)).reason
+        while len(fake.levels) < len(levels):  # noqa: ASYNC110 - attempts have no event
+            await asyncio.sleep(0.01)
+        assert fake.levels[: len(levels)] == levels
+        assert len(one.reasons) == 1
+
+
+@needs_mosquitto
+async def test_the_login_is_used_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with mosquitto(users={"gateway": PASSWORD}) as broker:
+        async with linked(broker, username="gateway", password=Secret(PASSWORD)) as one:
+            assert await one.ready() == "5"
+        async with linked(broker, username="gateway", password=Secret(PASSWORD + "!")) as one:
+            reason = (await one.inbox.wait_for(MqttLost)).reason
+            assert "mqtt.username and mqtt.password" in reason
+            assert PASSWORD not in reason
+        async with linked(broker) as one:
+            assert "mqtt.username" in (await one.inbox.wait_for(MqttLost)).reason
+    assert PASSWORD not in caplog.text
+    assert "CONNACK" in caplog.text
+
+
+async def test_a_name_that_does_not_exist_is_explained() -> None:
+    async with fake_broker() as fake, linked(fake, host="nuki2mqtt.invalid") as one:
+        assert "mqtt.host" in (await one.inbox.wait_for(MqttLost)).reason
+        assert not fake.levels
+
+
+async def test_the_reason_of_an_ended_connection_is_told() -> None:
+    async with fake_broker(after_suback=TAKEN_OVER) as fake, linked(fake) as one:
+        assert "mqtt.client_id" in (await one.inbox.wait_for(MqttLost)).reason
+        await one.inbox.wait_for(MqttLost, 2)
+        assert fake.goodbyes == 0
+
+
+async def test_a_refused_subscription_is_a_warning_while_another_works(caplog: pytest.LogCaptureFixture) -> None:
+    order = ConnectMqtt(None, (Subscription("base/+/set"), Subscription("homeassistant/status")))
+    async with fake_broker(subacks=b"\x01\x87") as fake, linked(fake, order=order) as one:
+        assert await one.ready() == "5"
+        assert "homeassistant/status (Not authorized): check its ACL" in caplog.text
+        assert "base/+/set" not in caplog.text
+        assert not one.reasons
+
+
+@pytest.mark.parametrize("protocol", [MqttProtocol.V5, MqttProtocol.V311])
+async def test_no_subscription_at_all_is_a_lost_connection(protocol: MqttProtocol) -> None:
+    async with fake_broker(subacks=b"\x80") as fake, linked(fake, protocol=protocol) as one:
+        assert "ACL" in (await one.inbox.wait_for(MqttLost)).reason
+        await one.inbox.wait_for(MqttConnected, 2)
+        assert not one.inbox.all(MqttSubscribed)
+
+
+async def test_without_subscriptions_the_link_is_ready_at_once() -> None:
+    async with fake_broker() as fake, linked(fake, order=ConnectMqtt(None, ())) as one:
+        assert await one.ready() == "5"
+
+
+async def test_an_unacknowledged_message_is_the_end_of_the_connection() -> None:
+    timing = replace(IMPATIENT, silence_s=5)
+    async with fake_broker(acknowledges=False) as fake, linked(fake, timing=timing) as one:
+        await one.ready()
+        one.publish("base/front_door")
+        one.publish("base/front_door/event", qos=0)
+        assert "not acknowledged" in (await one.inbox.wait_for(MqttLost)).reason
+        await one.ready(2)
+        assert one.inbox.all(MqttPublished) == [MqttPublished(2)]
+        assert len(fake.published) == 2
+
+
+async def test_the_limits_of_the_broker_are_kept() -> None:
+    receive_maximum_2 = b"\x21\0\2"
+    no_retain = b"\x25\0"
+    at_most_100_bytes = b"\x27\0\0\0\x64"
+    limited = accept_with(receive_maximum_2 + no_retain + at_most_100_bytes)
+    async with fake_broker(v5=limited, acknowledges=False) as fake, linked(fake) as one:
+        await one.ready()
+        for number in range(4):
+            one.publish(f"base/{number}")
+        one.link.connect(ORDER)
+        await one.ready(2)
+        assert len(fake.published) == 2  # the others had to wait, and were dropped at the goodbye
+        large = one.publish("base/large", bytes(100))
+        retained = one.publish("base/retained", retain=True)
+        await one.inbox.wait_for(MqttRefused, 2)
+        assert [refused.message_id for refused in one.inbox.all(MqttRefused)] == [large, retained]
+
+
+async def test_an_attempt_that_hangs_neither_blocks_the_loop_nor_outlives_its_link() -> None:
+    accepted = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read()  # the CONNECT, to its end
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    settings = MqttSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+
+    async def forget(_event: object) -> None:
+        pass
+
+    link = MqttLink(settings, "hanging", emit=forget, jitter=lambda: 0.0, timing=replace(IMPATIENT, silence_s=600))
+    link.connect(ORDER)
+    running = asyncio.create_task(link.run())
+    async with server, asyncio.timeout(10):
+        await accepted.wait()
+        running.cancel()
+        await asyncio.wait({running})
+        await ended.wait()
