@@ -147,8 +147,13 @@ class MqttConnection:
                 tasks.create_task(self._await_fault(), name="mqtt-fault")
         except* ConnectionLost as losses:
             lost = _first_loss(losses)
-        if lost is not None:
-            raise lost
+        if lost is None:
+            return
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # A TaskGroup of Python 3.11 whose child fails swallows a cancellation that comes in the same moment.
+            raise asyncio.CancelledError from lost
+        raise lost
 
     def publish(self, order: Publish) -> None:
         """Write it, or keep it until fewer are unacknowledged; the outcome comes as an event."""

@@ -34,14 +34,16 @@ _DISCONNECT_HINTS = {
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 _WRONG_NAME = frozenset({62, 64})
+_NO_TLS = "TLS is not spoken there, it seems: check mqtt.port, or set mqtt.tls.enabled to false"
 _ALERTS = (
     ("CERTIFICATE_REQUIRED", "the broker asks for a client certificate: set mqtt.tls.cert and mqtt.tls.key"),
     ("ALERT_UNKNOWN_CA", "the broker does not know who signed our certificate: check mqtt.tls.cert"),
     ("ALERT_CERTIFICATE_EXPIRED", "our certificate has expired: renew mqtt.tls.cert"),
     ("ALERT_BAD_CERTIFICATE", "the broker does not accept our certificate: check mqtt.tls.cert"),
     ("ALERT_HANDSHAKE_FAILURE", "the broker agrees to no TLS version or cipher, or asks for mqtt.tls.cert"),
-    ("WRONG_VERSION_NUMBER", "no TLS is spoken there: check mqtt.port, or set mqtt.tls.enabled to false"),
-    ("RECORD_LAYER_FAILURE", "no TLS is spoken there: check mqtt.port, or set mqtt.tls.enabled to false"),
+    ("WRONG_VERSION_NUMBER", _NO_TLS),
+    ("RECORD_LAYER_FAILURE", _NO_TLS),
+    ("UNEXPECTED_EOF", _NO_TLS),
 )
 _SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)")
 
@@ -98,8 +100,10 @@ def _network_text(error: OSError | UnicodeError, host: str, port: int) -> str:
             return f"the name {host!r} cannot be looked up ({error.strerror}): check mqtt.host and the network"
         case ssl.SSLCertVerificationError():
             return _certificate_text(error, host)
-        case ssl.SSLError() | ssl.SSLEOFError():
+        case ssl.SSLError():
             return f"no TLS connection with {there}: {tls_text(str(error))}"
+        case ConnectionResetError():  # TCP is up then, so it was the handshake
+            return f"no TLS connection with {there}: {_NO_TLS}"
         case TimeoutError():
             return f"no answer from {there}: check mqtt.host, mqtt.port and the network"
         case ConnectionRefusedError():

@@ -36,7 +36,8 @@ class News(StrEnum):
     """What a message or a moment meant for us."""
 
     OWNED = auto()  # the base is ours: connect with a will
-    YIELDED = auto()  # another gateway owns it: be silent
+    YIELDED = auto()  # another gateway owns it after all: fall silent
+    SILENCED = auto()  # another gateway owns it: stay silent
     READY = auto()  # connected and subscribed as owner: speak
     CLOSED = auto()  # the connection is gone
     CONTRADICT = auto()  # somebody denied us: say that we are here
@@ -118,7 +119,7 @@ class BrokerSession:
             case None:
                 pass
         if was is not Role.SILENT and self.role is Role.SILENT:
-            return [News.YIELDED] if was is Role.OWNER else []
+            return [News.YIELDED if was is Role.OWNER else News.SILENCED]
         if must_contradict and now >= self._may_contradict:
             self._may_contradict = now + CONTRADICT_GAP_S
             return [News.CONTRADICT]

@@ -178,6 +178,9 @@ class Gateway:
                     self._publications.closed()
                     self._following.deactivate()
                     effects += [self._session.connect_order(), Log(Level.ERROR, self._other_owns())]
+                case News.SILENCED:
+                    self._following.deactivate()
+                    effects.append(Log(Level.ERROR, self._other_owns()))
                 case News.READY:
                     self._announce()
                 case News.CLOSED:

@@ -58,6 +58,10 @@ class Projection:
         self._features: dict[NukiId, frozenset[Feature]] = {}
         self._remembered: set[str] = set()
         self._health: GatewayHealth | None = None
+        # What the rendered topics were rendered from: most reports change nothing.
+        self._facts: dict[NukiId, DeviceFacts] = {}
+        self._bridges: dict[str, tuple[object, ...]] = {}
+        self._listings: tuple[DeviceListing, ...] | None = None
         self._discovery = DiscoveryContext(
             base_topic=tree.base,
             prefix=tree.prefix,
@@ -130,7 +134,9 @@ class Projection:
             features=seen,
             permitted=self._settings.permitted(snapshot.nuki_id, snapshot.device_type),
         )
-        self._discover(homeassistant.render_device(facts, self._discovery))
+        if facts != self._facts.get(snapshot.nuki_id):
+            self._facts[snapshot.nuki_id] = facts
+            self._discover(homeassistant.render_device(facts, self._discovery))
 
     def _discover(self, discovery: Discovery) -> None:
         self._say(discovery.topic, discovery.payload, Rank.DISCOVERY)
@@ -148,15 +154,19 @@ class Projection:
             for nuki_id in following.shown_ids()
             if nuki_id in devices
         )
-        self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
+        if listings != self._listings:
+            self._listings = listings
+            self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
 
     # --- Bridges and gateway ------------------------------------------------------------------------------------------
 
     def show_bridge(self, link: BridgeLink, *, is_online: bool) -> None:
         """Say what is known of a Bridge; nothing until its ID is known."""
         view = link.view
-        if view is None:
+        facts = (view, link.started, link.own, is_online)
+        if view is None or facts == self._bridges.get(link.link):
             return
+        self._bridges[link.link] = facts
         slots = None if view.slots is None else view_slots(view.slots, link.own)
         self._say(
             self._tree.bridge(view.bridge_id), render_bridge(view, started=link.started, slots=slots), Rank.GATEWAY

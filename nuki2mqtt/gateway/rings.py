@@ -52,7 +52,7 @@ class Rings:
             return self._without_time(link, now) if is_ringing and not is_first else None
         if ring.at in self._told or not (is_ringing or self._newest is None or ring.at > self._newest):
             return None
-        is_baseline = is_first or (self._newest is None and not is_ringing)
+        is_baseline = is_first or (self._newest is None and not is_ringing and clock is None)
         self._told.append(ring.at)
         self._newest = ring.at if self._newest is None else max(self._newest, ring.at)
         self.shown = ring.at

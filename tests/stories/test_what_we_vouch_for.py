@@ -18,7 +18,7 @@ PATIENCE_S = 2 * LIST_S + 15
 
 def is_fresh(world: World) -> bool:
     """Whether MQTT says that we vouch for the lock; the two ways of saying it never differ."""
-    online = world.retained(AVAILABILITY) == "online"
+    online: bool = world.retained(AVAILABILITY) == "online"
     assert online is not world.retained(SNAPSHOT)["stale"]
     return online
 

@@ -1,0 +1,445 @@
+"""One gateway per base topic, and what a gateway remembers."""
+
+import json
+
+import pytest
+
+from nuki2mqtt.simulator.bridge import SimulatedBridge
+from nuki2mqtt.simulator.house import UNLOCKED, SimulatedLock, SimulatedOpener
+from tests.stories.world import BRIDGE_HOST, START, Disk, World, default_config
+
+STATE = "nuki2mqtt/gateway/state"
+LINK = f"{BRIDGE_HOST}:8080"
+
+
+def test_a_second_gateway_on_the_base_is_silent_and_takes_over_when_the_first_stops(
+    world: World, bridge: SimulatedBridge
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.broker.log.clear()
+    world.run(600)
+    assert not second.calls
+    assert {json.loads(text)["instance"] for text in world.said("nuki2mqtt/gateway/health")} == {"first"}
+    assert not world.said(STATE)
+    assert any("first" in text and "owns the base topic" in text for text in second.warnings)
+    first.stop()
+    world.run(10)
+    assert first.has_stopped
+    assert world.retained(STATE) == "online"
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert [slot is not None and "/second/" in slot for slot in bridge.callbacks.slots] == [True, False, False]
+
+
+def test_a_second_gateway_takes_over_when_the_first_is_killed(world: World, bridge: SimulatedBridge) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    first.kill()
+    world.run(5)
+    assert second.calls
+    assert world.retained(STATE) == "online"
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    assert bridge.requests
+
+
+def test_a_dead_gateway_without_a_will_holds_the_base_for_150_s(world: World, bridge: SimulatedBridge) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    first.is_alive = False
+    world.broker.connected.clear()
+    assert world.retained(STATE) == "online"
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(149)
+    assert not second.calls
+    world.run(5)
+    assert second.calls
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    assert bridge.requests
+
+
+def test_of_two_that_start_at_once_the_earlier_keeps_the_base(world: World, bridge: SimulatedBridge) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(0.01)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(10)
+    count = len(second.calls)
+    world.run(600)
+    assert len(second.calls) == count
+    assert first.calls[-1].call_id > 20
+    assert world.retained("nuki2mqtt/gateway/health")["instance"] == "first"
+    assert world.retained(STATE) == "online"
+    assert bridge.requests
+
+
+def test_a_gateway_that_was_cut_off_gets_its_base_back_from_a_later_one(world: World, bridge: SimulatedBridge) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.broker.disconnect(first, is_clean=False)
+    world.run(20)
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    first.reconnect()
+    world.run(20)
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
+    assert world.retained(STATE) == "online"
+    count = len(second.calls)
+    world.run(300)
+    assert len(second.calls) == count
+    assert bridge.requests
+
+
+def test_the_owner_says_online_again_when_it_reads_a_foreign_offline(world: World, bridge: SimulatedBridge) -> None:
+    world.start_gateway()
+    world.run(30)
+    world.broker.publish(STATE, b"offline", retain=True)
+    world.run(1)
+    assert world.retained(STATE) == "online"
+    assert bridge.requests
+
+
+def test_our_own_leftover_online_does_not_hold_us_up(world: World, bridge: SimulatedBridge) -> None:
+    disk = Disk("first")
+    process = world.start_gateway(disk=disk)
+    world.run(30)
+    process.is_alive = False
+    world.broker.connected.clear()
+    world.start_gateway(disk=disk)
+    world.run(3)
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert bridge.requests
+
+
+def test_start_with_the_broker_absent(world: World, bridge: SimulatedBridge, lock: SimulatedLock) -> None:
+    world.broker.stop()
+    world.start_gateway()
+    world.run(15)
+    assert not bridge.requests
+    world.run(60)
+    assert bridge.requests
+    lock.turn(UNLOCKED)
+    world.run(5)
+    world.broker.start()
+    world.run(5)
+    assert world.said("nuki2mqtt/front_door/availability")[-1] == "online"
+    assert world.retained("nuki2mqtt/front_door")["state"] == "unlocked"
+    texts = [message for message in world.broker.log if message.topic in {STATE, "nuki2mqtt/front_door"}]
+    assert texts[0].topic == STATE or json.loads(texts[0].payload)["stale"]
+
+
+def test_two_doors_of_one_name_keep_their_topics_with_the_state_file_lost(world: World) -> None:
+    for nuki_id in (0x11110001, 0x22220002):
+        world.house.add(SimulatedLock(nuki_id=nuki_id, name="Door"))
+    world.add_bridge()
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(5)
+    topics = {device["id"]: device["topic"] for device in world.retained("nuki2mqtt/gateway/devices")}
+    assert topics == {"11110001": "door_0001", "22220002": "door_0002"}
+    first.stop()
+    world.run(8)
+    world.house.add(SimulatedLock(nuki_id=0x33330003, name="Door"))
+    world.start_gateway(disk=Disk("second"))
+    world.run(5)
+    again = {device["id"]: device["topic"] for device in world.retained("nuki2mqtt/gateway/devices")}
+    assert again == topics | {"33330003": "door"}
+
+
+def test_beside_a_remembered_device_only_the_newcomer_gets_a_suffix(world: World, bridge: SimulatedBridge) -> None:
+    world.start_gateway()
+    world.run(5)
+    world.house.add(SimulatedLock(nuki_id=0x33330003, name="Front door"))
+    world.run(40)
+    topics = {device["id"]: device["topic"] for device in world.retained("nuki2mqtt/gateway/devices")}
+    assert topics == {"1A2B3C4D": "front_door", "2A2B3C4E": "intercom", "33330003": "front_door_0003"}
+    assert bridge.requests
+
+
+def test_a_rename_in_the_app_changes_the_name_and_not_the_topic(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_gateway()
+    world.run(5)
+    lock.name = "Garden"
+    bridge.catch_up()
+    world.run(31)
+    assert world.retained("nuki2mqtt/front_door")["name"] == "Garden"
+    assert world.retained("homeassistant/device/nuki2mqtt_1A2B3C4D/config")["dev"]["name"] == "Garden"
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "shown"),
+    [
+        ("Haustür Straße", "haustuer_strasse", "Haustür Straße"),
+        ("🚪🔑", "nuki_1a2b3c4d", "🚪🔑"),
+        ("", "nuki_1a2b3c4d", "Nuki_1A2B3C4D"),
+        (
+            b"Kellerabgang Nordwest hinten 12b\x11\x02",
+            "kellerabgang_nordwest_hinten_12b",
+            "Kellerabgang Nordwest hinten 12b",
+        ),
+        ("Gateway", "nuki_1a2b3c4d", "Gateway"),
+        ("DEADBEEF", "nuki_1a2b3c4d", "DEADBEEF"),
+    ],
+)
+def test_names(world: World, name: str | bytes, topic: str, shown: str) -> None:
+    world.house.add(SimulatedLock(nuki_id=0x1A2B3C4D, name=name))
+    world.add_bridge()
+    world.start_gateway()
+    world.run(5)
+    assert world.retained(f"nuki2mqtt/{topic}")["name"] == shown
+
+
+def test_a_broken_entry_leaves_the_others_working(world: World, bridge: SimulatedBridge) -> None:
+    process = world.start_gateway()
+    good = (
+        '{"deviceType": 4, "nukiId": 439041101, "name": "Front door", "lastKnownState": {"mode": 2, "state": 3, '
+        '"stateName": "unlocked", "batteryCritical": false, "timestamp": "2026-11-22T12:00:00+00:00"}}'
+    )
+    with bridge.faults.garbage("/list", f'[{{"deviceType": 0, "nukiId": "zz", "name": "?"}}, {good}, 7]'.encode()):
+        world.run(100)
+    assert world.retained("nuki2mqtt/front_door")["state"] == "unlocked"
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert len([text for text in process.warnings if "entry" in text]) == 2
+
+
+def test_a_state_file_that_cannot_be_written_is_said_and_harmless(world: World, bridge: SimulatedBridge) -> None:
+    disk = Disk("first", is_writable=False)
+    process = world.start_gateway(disk=disk)
+    world.run(200)
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert "cannot be written" in world.retained("nuki2mqtt/gateway/health")["state_file"]
+    assert len([text for text in process.warnings if "cannot be written" in text]) == 1
+    disk.is_writable = True
+    world.run(130)
+    assert world.retained("nuki2mqtt/gateway/health")["state_file"] is None
+    assert disk.memory.devices
+    assert bridge.requests
+
+
+def test_home_assistant_s_birth_is_answered_within_five_seconds(world: World, bridge: SimulatedBridge) -> None:
+    world.start_gateway()
+    world.run(30)
+    world.broker.log.clear()
+    world.broker.publish("homeassistant/status", b"online", retain=False)
+    world.run(0.99)
+    assert not world.said("homeassistant/device/nuki2mqtt_1A2B3C4D/config")
+    world.run(4.1)
+    assert len(world.said("homeassistant/device/nuki2mqtt_1A2B3C4D/config")) == 1
+    assert world.said("nuki2mqtt/front_door/availability") == ["online"]
+    assert len(world.said("nuki2mqtt/front_door")) == 1
+    assert bridge.requests
+
+
+def test_discovery_is_said_again_only_when_it_changed(world: World, bridge: SimulatedBridge) -> None:
+    world.start_gateway()
+    world.run(3 * 3600)
+    assert len(world.said("homeassistant/device/nuki2mqtt_1A2B3C4D/config")) <= 2
+    assert bridge.requests
+
+
+def test_needs_pairing_is_said_with_the_command(world: World, bridge: SimulatedBridge) -> None:
+    process = world.start_gateway(f"bridges: [{{host: {BRIDGE_HOST}}}]\n")
+    world.run(100)
+    assert world.retained("nuki2mqtt/gateway/health")["needs_pairing"] is True
+    assert any("nuki2mqtt pair --host 192.0.2.10" in text for text in process.warnings)
+    assert not bridge.requests
+
+
+def test_events_while_the_broker_is_away_are_told_late_and_none_is_lost(
+    world: World, bridge: SimulatedBridge, opener: SimulatedOpener
+) -> None:
+    world.start_gateway()
+    world.run(30)
+    world.broker.stop()
+    opener.ring()
+    world.run(60)
+    opener.ring()
+    world.run(5)
+    world.broker.start()
+    world.run(5)
+    late = [json.loads(text)["ring"] for text in world.said("nuki2mqtt/intercom/event/late")]
+    prompt = [event["ring"] for event in world.events("intercom")]
+    assert late == ["2026-11-22T12:00:30Z"]
+    assert prompt == ["2026-11-22T12:01:30Z"]
+    assert bridge.requests
+
+
+def test_a_ring_is_told_once_and_none_from_before_the_start(
+    world: World, bridge: SimulatedBridge, opener: SimulatedOpener
+) -> None:
+    opener.ring()
+    world.run(10)
+    world.start_gateway()
+    world.run(60)
+    assert not world.events("intercom")
+    opener.ring()
+    world.run(1)
+    bridge.call_back(opener.nuki_id)
+    world.run(120)
+    assert [event["event_type"] for event in world.events("intercom")] == ["ring"]
+    assert not world.said("nuki2mqtt/intercom/event/late")
+
+
+def test_a_ring_first_seen_by_a_late_list_is_told_late(
+    world: World, bridge: SimulatedBridge, opener: SimulatedOpener
+) -> None:
+    world.start_gateway()
+    world.run(30)
+    with bridge.faults.silent_callbacks(), bridge.faults.frozen_cache(opener.nuki_id):
+        opener.ring()
+        world.run(100)
+    world.run(40)
+    assert not world.events("intercom")
+    assert len(world.said("nuki2mqtt/intercom/event/late")) == 1
+    assert world.now > START
+
+
+def test_another_bridge_at_the_address_gets_no_second_signed_request(world: World, bridge: SimulatedBridge) -> None:
+    disk = Disk("first")
+    first = world.start_gateway(disk=disk)
+    world.run(5)
+    first.kill()
+    bridge.hardware_id = 0x0BADBAD0
+    count = len(bridge.requests)
+    process = world.start_gateway(disk=disk)
+    world.run(3600)
+    assert [request.path for request in bridge.requests[count:]] == ["/info"]
+    text = next(text for text in process.warnings if "0BADBAD0" in text)
+    assert "0A1B2C3D" in text
+    assert "pair --host 192.0.2.10 --replace" in text
+
+
+def test_first_contact_takes_hashed_where_encrypted_is_refused_and_remembers_it(
+    world: World, lock: SimulatedLock
+) -> None:
+    bridge = world.add_bridge(modes={"hashed", "plain"})
+    disk = Disk("first")
+    process = world.start_gateway(disk=disk)
+    world.run(30)
+    assert [request.mode for request in bridge.requests][:3] == ["encrypted", "encrypted", "hashed"]
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    process.stop()
+    world.run(8)
+    count = len(bridge.requests)
+    world.start_gateway(disk=disk)
+    world.run(30)
+    assert {request.mode for request in bridge.requests[count:]} == {"hashed"}
+    assert lock.wakeups == 0
+
+
+def test_plain_is_used_only_if_allowed_after_three_refusals_over_two_minutes(world: World, lock: SimulatedLock) -> None:
+    bridge = world.add_bridge(modes={"plain"})
+    process = world.start_gateway()
+    world.run(1200)
+    assert "plain" not in {request.mode for request in bridge.requests}
+    process.kill()
+    count = len(bridge.requests)
+    world.start_gateway(f"bridges: [{{host: {BRIDGE_HOST}, token: abcdef, allow_plain: true}}]\n", Disk("second"))
+    world.run(300)
+    requests = bridge.requests[count:]
+    first_plain = next(request for request in requests if request.mode == "plain")
+    assert first_plain.at - requests[0].at >= 120
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert lock.wakeups == 0
+
+
+def test_callback_slots_of_others_are_never_touched(world: World, bridge: SimulatedBridge) -> None:
+    others = ["http://192.0.2.77:8080/a", "http://192.0.2.78:8123/api/webhook/x", "http://192.0.2.79/nuki"]
+    for url in others:
+        bridge.callbacks.add(url)
+    process = world.start_gateway()
+    world.run(2000)
+    assert bridge.callbacks.slots == others
+    assert any("callback slots" in text for text in process.warnings)
+    assert world.retained("nuki2mqtt/gateway/health")["bridges"][0]["callback"] == "full"
+    assert [slot["address"] for slot in world.retained("nuki2mqtt/bridge/0A1B2C3D")["callbacks"]] == [
+        "192.0.2.77:8080",
+        "192.0.2.78:8123",
+        "192.0.2.79:80",
+    ]
+    assert not any(b"webhook" in message.payload for message in world.broker.log)
+
+
+def test_own_leftovers_are_replaced_and_kills_leave_one_slot(world: World, bridge: SimulatedBridge) -> None:
+    foreign = "http://192.0.2.77:8080/a"
+    bridge.callbacks.add(foreign)
+    disk = Disk("first")
+    for _ in range(5):
+        process = world.start_gateway(disk=disk)
+        world.run(10)
+        process.kill()
+    slots = [slot for slot in bridge.callbacks.slots if slot is not None]
+    assert slots[0] == foreign
+    assert len(slots) == 2
+
+
+def test_a_lost_lease_is_registered_again(world: World, bridge: SimulatedBridge) -> None:
+    process = world.start_gateway()
+    world.run(30)
+    with bridge.faults.reboot(lose_callbacks=True):
+        world.run(60)
+    world.run(310)
+    assert bridge.callbacks.slots[0] is not None
+    assert any("lost our callback" in text for text in process.warnings)
+
+
+def test_a_container_s_own_address_is_not_registered(world: World, bridge: SimulatedBridge) -> None:
+    process = world.start_gateway(in_container=True)
+    world.run(10)
+    assert bridge.callbacks.slots[0] is not None, "192.0.2.5 is no container's address"
+    assert not any("container" in text for text in process.warnings)
+
+
+def test_a_busy_callback_port_is_a_warning_and_polling_goes_on(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    process = world.start_gateway(door="Port 8321 is in use: set another callback.port.")
+    world.run(10)
+    lock.turn(UNLOCKED)
+    world.run(31)
+    assert world.retained("nuki2mqtt/front_door")["state"] == "unlocked"
+    assert bridge.callbacks.slots == [None, None, None]
+    assert any("callback.port" in text and "olling goes on" in text for text in process.warnings)
+
+
+@pytest.mark.parametrize("output", ["attribute", "both"])
+def test_attributes_are_plain_copies_of_the_leaves(world: World, bridge: SimulatedBridge, output: str) -> None:
+    world.start_gateway(default_config(LINK, extra=f"mqtt: {{output: {output}}}\n"))
+    world.run(5)
+    assert world.broker.retained["nuki2mqtt/front_door/battery/level"] == b"80"
+    assert world.broker.retained["nuki2mqtt/front_door/state"] == b"locked"
+    assert world.broker.retained["nuki2mqtt/front_door/stale"] == b"false"
+    assert ("nuki2mqtt/front_door" in world.broker.retained) is (output == "both")
+    assert bridge.requests
+
+
+def test_an_ignored_device_is_not_told_and_a_named_one_has_its_topic(world: World, bridge: SimulatedBridge) -> None:
+    extra = "devices:\n  2A2B3C4E: {ignore: true}\n  1A2B3C4D: {topic: flat_7, name: Flat 7}\n"
+    world.start_gateway(default_config(LINK, extra=extra))
+    world.run(60)
+    assert world.retained("nuki2mqtt/flat_7")["name"] == "Flat 7"
+    assert not any(
+        "intercom" in message.topic or b"2A2B3C4E" in message.payload
+        for message in world.broker.log
+        if "info" not in message.topic
+    )
+    assert bridge.requests
+
+
+def test_a_new_topic_setting_clears_the_old_topics(world: World, bridge: SimulatedBridge) -> None:
+    disk = Disk("first")
+    world.start_gateway(disk=disk).stop()
+    process = world.start_gateway(disk=disk)
+    world.run(5)
+    process.stop()
+    world.run(8)
+    world.start_gateway(default_config(LINK, extra="devices:\n  1A2B3C4D: {topic: flat_7}\n"), disk)
+    world.run(5)
+    assert "nuki2mqtt/front_door" not in world.broker.retained
+    assert "nuki2mqtt/front_door/availability" not in world.broker.retained
+    assert world.retained("nuki2mqtt/flat_7/availability") == "online"
+    assert bridge.requests
