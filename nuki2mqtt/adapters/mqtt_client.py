@@ -108,22 +108,12 @@ class WireClient(aiomqtt.Client):
         self._protocol = protocol
         self._on_acknowledged = on_acknowledged
         self._abandoned = False
-        self._wire_error = ""
+        self.wire_error = ""
         self.is_reached = False
         self.connack: ReasonCode | None = None
         self.limits = BrokerLimits()
         self.arrivals = Arrivals()
         self.ended: asyncio.Future[str] = self._loop.create_future()
-
-    @property
-    def has_tls_failed(self) -> bool:
-        """Whether the last error of the socket came from TLS."""
-        return "SSL" in self._wire_error
-
-    @property
-    def wire_text(self) -> str:
-        """The last error of the socket, as a sentence."""
-        return tls_text(self._wire_error) if self.has_tls_failed else self._wire_error
 
     def write(self, order: Publish) -> int:
         """Queue for the socket, without waiting; the packet's number. Raises ValueError for a bad topic."""
@@ -145,7 +135,7 @@ class WireClient(aiomqtt.Client):
 
     def _on_log(self, _client: paho.Client, _userdata: Any, level: LogLevel | int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
-            self._wire_error = text.removeprefix("failed to receive on socket: ")
+            self.wire_error = text.removeprefix("failed to receive on socket: ")
         _LOG.debug("paho: %s", text)
 
     def _on_connect(
@@ -181,9 +171,10 @@ class WireClient(aiomqtt.Client):
             return disconnect_reason(reason_code.value, str(reason_code))
         if reason_code == "Keep alive timeout":
             return "the broker does not answer any more"
-        if self._wire_error:
-            return f"the connection to the broker broke: {self.wire_text}"
-        return "the broker closed the connection"
+        if self.wire_error:
+            return f"the connection to the broker broke: {tls_text(self.wire_error)}"
+        # mosquitto 2.0.11 says no more than this when another client takes our client id over.
+        return "the broker closed the connection (if again and again: does another client use our mqtt.client_id?)"
 
     def _on_publish(
         self,

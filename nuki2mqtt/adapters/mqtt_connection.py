@@ -20,8 +20,8 @@ from nuki2mqtt.adapters.mqtt_client import WireClient
 from nuki2mqtt.adapters.mqtt_outbox import WINDOW, Outbox
 from nuki2mqtt.adapters.mqtt_reasons import (
     ConnectFailed,
-    ConnectionLost,
     FailureKind,
+    closed_early,
     connack_failure,
     network_failure,
 )
@@ -60,7 +60,7 @@ class Timing:
 
 
 class MqttConnection:
-    """`open`, `carry` until it raises ConnectionLost, then `disconnect` (no will) or `abandon` (will)."""
+    """`open`, `carry` until it is lost, then `disconnect` (no will is said) or `abandon` (the will is said)."""
 
     def __init__(
         self,
@@ -91,7 +91,8 @@ class MqttConnection:
             silence_s=timing.silence_s,
             on_acknowledged=self._on_acknowledged,
         )
-        self._client.ended.add_done_callback(lambda _: self._outbox.idle.set())
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._client.ended.add_done_callback(lambda ended: self._lose(ended.result()))
 
     async def open(self) -> None:
         """Connect until the CONNACK; raises ConnectFailed and leaves nothing open then.
@@ -119,8 +120,7 @@ class MqttConnection:
         if client.connack is not None and client.connack.is_failure:
             raise connack_failure(client.connack.value, str(client.connack))
         if client.ended.done():
-            kind = FailureKind.UNREACHABLE if client.has_tls_failed else FailureKind.NO_ANSWER
-            raise ConnectFailed(kind, _closed_early(client.ended.result(), self.protocol))
+            raise closed_early(client.wire_error, str(self.protocol))
         try:
             entering.result()
         except aiomqtt.MqttError as error:
@@ -135,25 +135,21 @@ class MqttConnection:
         except UnicodeError as error:
             raise network_failure(error, self._settings.host, self._settings.port) from error
 
-    async def carry(self, emit: Emit) -> None:
-        """Subscribe, then carry messages and outcomes; ends by raising ConnectionLost, or when cancelled."""
-        lost: ConnectionLost | None = None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive(emit), name="mqtt-receive")
-                tasks.create_task(self._report(emit), name="mqtt-report")
-                tasks.create_task(self._watch(), name="mqtt-watch")
-                tasks.create_task(self._await_end(), name="mqtt-end")
-                tasks.create_task(self._await_fault(), name="mqtt-fault")
-        except* ConnectionLost as losses:
-            lost = _first_loss(losses)
-        if lost is None:
-            return
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # A TaskGroup of Python 3.11 whose child fails swallows a cancellation that comes in the same moment.
-            raise asyncio.CancelledError from lost
-        raise lost
+    async def carry(self, emit: Emit) -> str:
+        """Subscribe, then carry messages and outcomes until the connection is lost; gives the reason."""
+        # The tasks tell a loss by a future, not by an exception: in Python 3.11 a TaskGroup whose child fails swallows
+        # a cancellation of its own task that comes in the same moment.
+        async with asyncio.TaskGroup() as tasks:
+            carrying = [
+                tasks.create_task(self._receive(emit), name="mqtt-receive"),
+                tasks.create_task(self._report(emit), name="mqtt-report"),
+                tasks.create_task(self._watch(), name="mqtt-watch"),
+                tasks.create_task(self._await_fault(), name="mqtt-fault"),
+            ]
+            reason = await asyncio.shield(self._lost)
+            for task in carrying:
+                task.cancel()
+        return reason
 
     def publish(self, order: Publish) -> None:
         """Write it, or keep it until fewer are unacknowledged; the outcome comes as an event."""
@@ -180,8 +176,14 @@ class MqttConnection:
         if self._client.is_reached and not self._client.ended.done():
             await asyncio.wait({self._client.ended}, timeout=self._timing.goodbye_s)
 
+    def _lose(self, reason: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(reason)
+        self._outbox.idle.set()
+
     async def _receive(self, emit: Emit) -> None:
-        await self._subscribe()
+        if not await self._subscribe():
+            return
         self._touch()
         await emit(MqttSubscribed())
         while True:
@@ -189,34 +191,32 @@ class MqttConnection:
             self._touch()
             await emit(message)
 
-    async def _subscribe(self) -> None:
+    async def _subscribe(self) -> bool:
         if not self._subscriptions:
-            return
+            return True
+        filters: Any = [
+            (each.topic_filter, _options(each) if self.protocol is MqttProtocol.V5 else each.qos)
+            for each in self._subscriptions
+        ]
         try:
-            if self.protocol is MqttProtocol.V5:
-                answers = await self._client.subscribe(
-                    [(each.topic_filter, _options(each)) for each in self._subscriptions],
-                    timeout=self._timing.ack_s,
-                )
-            else:
-                answers = await self._client.subscribe(
-                    [(each.topic_filter, each.qos) for each in self._subscriptions],
-                    timeout=self._timing.ack_s,
-                )
-        except aiomqtt.MqttError as error:
-            raise ConnectionLost("the broker does not acknowledge our subscriptions") from error
-        self._check_granted(tuple(answers))
+            answers = await self._client.subscribe(filters, timeout=self._timing.ack_s)
+        except aiomqtt.MqttError:
+            self._lose("the broker does not acknowledge our subscriptions")
+            return False
+        return self._check_granted(tuple(answers))
 
-    def _check_granted(self, answers: tuple[int | ReasonCode, ...]) -> None:
+    def _check_granted(self, answers: tuple[int | ReasonCode, ...]) -> bool:
         refused = [
             (subscription.topic_filter, answer)
             for subscription, answer in zip(self._subscriptions, answers, strict=False)
             if (answer.value if isinstance(answer, ReasonCode) else answer) >= 0x80
         ]
         if len(refused) == len(self._subscriptions):
-            raise ConnectionLost(f"the broker refuses all subscriptions ({refused[0][1]}): check its ACL")
+            self._lose(f"the broker refuses all subscriptions ({refused[0][1]}): check its ACL")
+            return False
         for topic_filter, answer in refused:
             _LOG.warning("The broker refuses to subscribe us to %s (%s): check its ACL", topic_filter, answer)
+        return True
 
     async def _report(self, emit: Emit) -> None:
         while True:
@@ -228,10 +228,7 @@ class MqttConnection:
             self._touch()
             since = self._outbox.waiting_since
             if since is not None and self._now() - since > self._timing.ack_s:
-                raise ConnectionLost(f"the broker has not acknowledged a message within {self._timing.ack_s:g} s")
-
-    async def _await_end(self) -> None:
-        raise ConnectionLost(await asyncio.shield(self._client.ended))
+                self._lose(f"the broker has not acknowledged a message within {self._timing.ack_s:g} s")
 
     async def _await_fault(self) -> None:
         """An exception of paho's reader: aiomqtt tells it only to those who iterate, and leaves the socket open."""
@@ -239,8 +236,7 @@ class MqttConnection:
             async for _ in self._client.messages:
                 pass  # `arrivals` has them: nothing comes this way
         except aiomqtt.MqttError as error:
-            if not self._client.ended.done():
-                raise ConnectionLost(f"what the broker sent cannot be read: {error.__cause__}") from error
+            self._lose(f"what the broker sent cannot be read: {error.__cause__}")  # unless `ended` came first
 
     def _write(self, order: Publish) -> int | None:
         objection = self._client.limits.objection(order)
@@ -261,18 +257,6 @@ class MqttConnection:
             self._outcomes.put_nowait(MqttRefused(message_id, f"{reason}: check the broker's ACL"))
         else:
             self._outcomes.put_nowait(MqttPublished(message_id))
-
-
-def _first_loss(losses: "BaseExceptionGroup[ConnectionLost]") -> ConnectionLost:
-    first = losses.exceptions[0]
-    return first if isinstance(first, ConnectionLost) else _first_loss(first)
-
-
-def _closed_early(reason: str, protocol: MqttProtocol) -> str:
-    return (
-        f"{reason} before answering to MQTT {protocol}: check mqtt.port, mqtt.tls.enabled, the login and the"
-        " broker's log"
-    )
 
 
 def _options(subscription: Subscription) -> SubscribeOptions:

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable
 
 from nuki2mqtt.adapters.mqtt_connection import Emit, MqttConnection, MqttEvent, Timing
-from nuki2mqtt.adapters.mqtt_reasons import ConnectFailed, ConnectionLost, FailureKind
+from nuki2mqtt.adapters.mqtt_reasons import ConnectFailed, FailureKind
 from nuki2mqtt.adapters.mqtt_tls import make_tls_context
 from nuki2mqtt.gateway.vocabulary import ConnectMqtt, MqttConnected, MqttLost, Publish
 from nuki2mqtt.protocol.settings import MqttSettings
@@ -137,16 +137,13 @@ class MqttLink:
         try:
             await self._emit(MqttConnected(str(connection.protocol)))
             self._is_up, self._outage = True, None
-            await connection.carry(self._emit)
-        except ConnectionLost as lost:
-            return str(lost)
+            return await connection.carry(self._emit)
         finally:
             self._connection = None
             if self._turn.is_set():
                 await connection.disconnect()
             else:
                 await connection.abandon()
-        raise AssertionError("carry ends by an exception only")
 
     async def _say_lost(self, reason: str) -> None:
         if self._is_up or self._outage is None:

@@ -70,14 +70,21 @@ class ConnectFailed(MqttError):  # noqa: N818 - reads as what it is
         return self.kind in {FailureKind.WRONG_PROTOCOL, FailureKind.NO_ANSWER}
 
 
-class ConnectionLost(MqttError):  # noqa: N818 - reads as what it is
-    """A connection that had been made is gone; the text is safe to log."""
-
-
 def connack_failure(code: int, name: str) -> ConnectFailed:
     """What a refusing CONNACK means."""
     kind = FailureKind.WRONG_PROTOCOL if code in _PROTOCOL_CODES else FailureKind.REFUSED
     return ConnectFailed(kind, _CONNACK_HINTS.get(code, f"the broker refuses us: {name} (code {code})"))
+
+
+def closed_early(wire_error: str, protocol: str) -> ConnectFailed:
+    """What it means that the connection ended after CONNECT, without a CONNACK."""
+    if "SSL" in wire_error:  # with TLS 1.3 the broker judges our certificate after the handshake
+        return ConnectFailed(FailureKind.UNREACHABLE, f"no TLS connection with the broker: {tls_text(wire_error)}")
+    return ConnectFailed(
+        FailureKind.NO_ANSWER,
+        f"the broker closes the connection instead of answering to MQTT {protocol}: check mqtt.port,"
+        " mqtt.tls.enabled, the login and the broker's log",
+    )
 
 
 def disconnect_reason(code: int, name: str) -> str:

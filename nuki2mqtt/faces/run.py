@@ -37,7 +37,12 @@ def run(setup: Setup) -> int:
             _LOG.warning("%s", problem)
         marker = RunMarker(setup.state_dir)
         was_unclean = marker.set()
-        asyncio.run(_serve(setup, state, opened, after_unclean_end=was_unclean))
+        try:
+            asyncio.run(_serve(setup, state, opened, after_unclean_end=was_unclean))
+        except Exception:  # noqa: BLE001 - the last resort of the process
+            # Through the log, which keeps secrets out, and not by the interpreter, which does not.
+            _LOG.exception("This is a mistake in nuki2mqtt: please report it with these lines.")
+            return EXIT_FAILED
         marker.clear()
     return EXIT_OK
 

@@ -169,6 +169,13 @@ class BridgeLink:
         if not self.is_released:
             self._due[JobKind.SLOTS] = now.monotonic
 
+    def end_contact(self, problem: str) -> list[Effect]:
+        """Ask nothing more until a person has changed something."""
+        self._is_contact_ended = True
+        self.is_verified = False
+        self.problem = problem
+        return [Log(Level.ERROR, problem)]
+
     # --- Wishes ------------------------------------------------------------------------------------
 
     def set_own_callback(self, own: OwnCallback | None, now: Moment) -> None:
@@ -304,10 +311,9 @@ class BridgeLink:
     def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
         self._plan(JobKind.INFO, sent + self._poll.info_s)
         seen = answer.bridge_id
-        if self.bridge_id is not None and seen is not None and seen != self.bridge_id:
-            self._is_contact_ended = True
-            self.problem = bridge_problems.other_bridge(self.link, self.settings.host, self.bridge_id, seen)
-            return [Log(Level.ERROR, self.problem)]
+        expected = self.bridge_id
+        if seen is not None and expected is not None and expected not in {answer.hardware_id, answer.server_id}:
+            return self.end_contact(bridge_problems.other_bridge(self.link, self.settings.host, expected, seen))
         if seen is None:
             self.problem = bridge_problems.nameless(self.link)
             self._plan(JobKind.INFO, now.monotonic + _LONGEST_RETRY_S)

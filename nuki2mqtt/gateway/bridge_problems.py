@@ -42,6 +42,11 @@ def other_bridge(link: str, host: str, old: NukiId, new: NukiId) -> str:
     )
 
 
+def same_bridge(link: str, other: str) -> str:
+    """One Bridge is configured under two addresses."""
+    return f"{link} and {other} are the same Bridge. It is asked at {other} only: remove {link} from `bridges`."
+
+
 def nameless(link: str) -> str:
     """`/info` without any ID."""
     return f"What answers at {link} gives no Bridge ID. Check that it is a Nuki Bridge; set `id` if you know it."

@@ -139,6 +139,9 @@ class Following:
             case BridgeError() as error:
                 self._failed(link, job, error, now)
             case InfoAnswer() as answer if link.is_verified:
+                twin = self._twin(link)
+                if twin is not None:
+                    return effects + link.end_contact(bridge_problems.same_bridge(link.link, twin))
                 self._informed(link, answer)
                 effects += self._set_own_callback(event.link, now)
             case ListAnswer() as answer:
@@ -162,6 +165,11 @@ class Following:
             self.vouching.unreachable(job.nuki_id, now.monotonic)
         if not link.is_wanted(job.nuki_id):
             self.devices.settle(job.nuki_id)
+
+    def _twin(self, link: BridgeLink) -> str | None:
+        """Another address at which this Bridge is already followed."""
+        twins = (other for other in self.links.values() if other is not link and other.is_verified)
+        return next((other.link for other in twins if other.bridge_id == link.bridge_id), None)
 
     def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
         if link.was_clock_set or link.was_rebooted:

@@ -82,6 +82,7 @@ class Gateway:
         self._topics = TopicMemory(settings, memory, self._following.devices)
         self._memory = memory
         self._must_save_again = False
+        self._last_refusal: str | None = None
         self._state_file_problem = identity.state_file_problem
         self._no_broker_at: float | None = identity.started.monotonic + NO_BROKER_S
         self._health_at = 0.0
@@ -119,7 +120,7 @@ class Gateway:
                 effects.append(Log(level, f"No connection to the broker: {reason}"))
             case MqttPublished() | MqttRefused():
                 self._publications.ended(event)
-                effects = [] if isinstance(event, MqttPublished) else [_refused(event)]
+                effects = [] if isinstance(event, MqttPublished) else [self._refused(event)]
             case BridgeAnswered():
                 effects = self._following.handle_answer(event, now)
             case CallbackReceived():
@@ -225,6 +226,12 @@ class Gateway:
             settings=self._settings.render_public(),
         )
 
+    def _refused(self, event: MqttRefused) -> Log:
+        is_new = event.reason != self._last_refusal
+        self._last_refusal = event.reason
+        text = f"The broker refused a message: {event.reason}. Check its access rules (ACL) for us."
+        return Log(Level.WARNING if is_new else Level.DEBUG, text)
+
     # --- After each event ---------------------------------------------------------------------------------------------
 
     def _settle(self, now: Moment, *, may_show: bool) -> list[Effect]:
@@ -319,7 +326,3 @@ class Gateway:
         if is_over or not can_speak or self._publications.is_idle:
             effects.append(Stop())
         return effects
-
-
-def _refused(event: MqttRefused) -> Log:
-    return Log(Level.WARNING, f"The broker refused a message: {event.reason}. Check its access rules (ACL) for us.")

@@ -72,19 +72,28 @@ def render_device(facts: DeviceFacts, context: DiscoveryContext) -> Discovery:
         "sw": facts.firmware,
         "via_device": via,
     }
-    entities = (
+    return _render(
+        _device_id(facts.nuki_id),
+        device,
+        [f"{base}/gateway/state", *bridge_availability, f"{base}/{facts.topic}/availability"],
+        _components(_device_id(facts.nuki_id), f"{base}/{facts.topic}", _offered(facts), permitted, context),
+        context,
+    )
+
+
+def entity_keys(facts: DeviceFacts) -> tuple[str, ...]:
+    """The keys of the entities that a device gets, in their order."""
+    return tuple(entity.key for entity in _offered(facts))
+
+
+def _offered(facts: DeviceFacts) -> Iterable[Entity]:
+    permitted = facts.permitted & frozenset(actions_of(facts.device_type))
+    return (
         entity
         for entity in DEVICE_ENTITIES
         if kind_of(facts.device_type) in entity.kinds
         and (entity.feature is None or entity.feature in facts.features)
         and permitted.issuperset(entity.sends)
-    )
-    return _render(
-        _device_id(facts.nuki_id),
-        device,
-        [f"{base}/gateway/state", *bridge_availability, f"{base}/{facts.topic}/availability"],
-        _components(_device_id(facts.nuki_id), f"{base}/{facts.topic}", entities, permitted, context),
-        context,
     )
 
 

@@ -377,6 +377,38 @@ def test_own_leftovers_are_replaced_and_kills_leave_one_slot(world: World, bridg
     assert len(slots) == 2
 
 
+def test_own_leftovers_are_known_by_path_and_address_with_the_state_file_lost(
+    world: World, bridge: SimulatedBridge
+) -> None:
+    foreign = "http://192.0.2.77:8080/callback/1234abcd/secret"
+    bridge.callbacks.add(foreign)
+    world.start_gateway(disk=Disk("first")).kill()
+    world.run(10)
+    for instance in ("second", "third", "fourth"):
+        process = world.start_gateway(disk=Disk(instance, secret=instance))
+        world.run(10)
+        process.kill()
+    slots = [slot for slot in bridge.callbacks.slots if slot is not None]
+    assert slots[0] == foreign
+    assert len(slots) == 2
+    assert "/fourth/" in slots[1]
+
+
+def test_one_bridge_under_two_addresses_is_asked_at_one(world: World, bridge: SimulatedBridge) -> None:
+    world.bridges["192.0.2.11:8080"] = bridge
+    process = world.start_gateway()
+    world.run(600)
+    assert any("are the same Bridge" in text for text in process.warnings)
+    assert len([call for call in process.calls if call.link == "192.0.2.11:8080"]) <= 2
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+
+
+def test_a_server_id_in_the_settings_is_the_bridge_s_too(world: World, bridge: SimulatedBridge) -> None:
+    world.start_gateway(f"bridges: [{{host: {BRIDGE_HOST}, token: abcdef, id: {bridge.server_id:08X}}}]\n")
+    world.run(5)
+    assert world.retained("nuki2mqtt/front_door")["bridge"] == "0A1B2C3D"
+
+
 def test_a_lost_lease_is_registered_again(world: World, bridge: SimulatedBridge) -> None:
     process = world.start_gateway()
     world.run(30)

@@ -155,7 +155,7 @@ class Process:
         self.world = world
         self.disk = disk
         self.logs: list[Log] = []
-        self.door_port = DOOR_PORT + self.number % 1000
+        self.door_port = DOOR_PORT
         self.door_error = door
         self.has_stopped = False
         self.is_alive = True
