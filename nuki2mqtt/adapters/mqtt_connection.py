@@ -254,7 +254,8 @@ class MqttConnection:
         if message_id is None:
             return
         if reason.is_failure:  # 16, "no matching subscribers", is none
-            self._outcomes.put_nowait(MqttRefused(message_id, f"{reason}: check the broker's ACL"))
+            hint = ": check the broker's ACL" if reason == "Not authorized" else ""
+            self._outcomes.put_nowait(MqttRefused(message_id, f"{reason}{hint}"))
         else:
             self._outcomes.put_nowait(MqttPublished(message_id))
 

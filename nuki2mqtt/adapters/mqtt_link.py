@@ -118,7 +118,6 @@ class MqttLink:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            self._touch()
             try:
                 connection = await self._open(order)
             except ConnectFailed as failure:
@@ -198,6 +197,7 @@ class MqttLink:
         return await self._dial(MqttProtocol.V311, order)
 
     async def _dial(self, protocol: MqttProtocol, order: ConnectMqtt) -> MqttConnection:
+        self._touch()
         tls = None
         if self._settings.tls.enabled:
             tls = await asyncio.to_thread(make_tls_context, self._settings.tls)

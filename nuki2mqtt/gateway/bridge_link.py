@@ -50,6 +50,8 @@ _DAY_S = 86400.0
 _LONGEST_RETRY_S = 60.0
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
 _READ_TRIES = 3
+# After these the lock was not woken, so that the one read that was wanted may be tried again.
+_NOT_READ = frozenset({BridgeErrorKind.BUSY, BridgeErrorKind.REFUSED, BridgeErrorKind.TOKEN_REFUSED})
 _LEASE_STEPS = 8
 
 
@@ -433,9 +435,8 @@ class BridgeLink:
                 return
             wish.tries += 1
             wish.due = max(due, self._reads[job.nuki_id][-1] + self._poll.forced_min_s)
-            is_answered = error.kind in {BridgeErrorKind.NOT_PAIRED, BridgeErrorKind.DEVICE_OFFLINE}
             is_spent = len(self._reads[job.nuki_id]) >= self._poll.forced_per_day
-            if is_answered or is_spent or wish.tries >= _READ_TRIES:
+            if error.kind not in _NOT_READ or is_spent or wish.tries >= _READ_TRIES:
                 del self._wishes[job.nuki_id]
         elif job.kind is JobKind.LEASE:
             self._lease_job = None

@@ -30,6 +30,7 @@ from nuki2mqtt.protocol.topics import Inbound, TopicTree
 QUIET_S = 0.2
 LONGEST_READ_S = 2.0
 CONTRADICT_GAP_S = 5.0
+MAX_SNAPSHOTS = 1000
 
 
 class News(StrEnum):
@@ -53,6 +54,7 @@ class BrokerSession:
         self.has_read = False
         self.is_reconnecting = False
         self.snapshots: dict[str, RetainedSnapshot] = {}
+        self._has_spoken = False
         self._tree = tree
         self._ownership = Ownership(own)
         self._quiet_at: float | None = None
@@ -75,7 +77,7 @@ class BrokerSession:
         self.is_reconnecting = self.protocol is not None
         topics = (tree.gateway_state, tree.gateway_info, tree.gateway_health, tree.home_assistant_status)
         will = Will(tree.gateway_state, OFFLINE) if self.role is Role.OWNER else None
-        filters = topics if self.has_read else (*topics, tree.snapshots_filter)
+        filters = topics if self._has_spoken else (*topics, tree.snapshots_filter)
         return ConnectMqtt(will, tuple(Subscription(topic, qos=0) for topic in filters))
 
     def handle(self, event: MqttConnected | MqttSubscribed | MqttLost | MqttReceived, now: float) -> list[News]:
@@ -126,10 +128,9 @@ class BrokerSession:
         return self._decide(now)
 
     def _read_snapshot(self, event: MqttReceived) -> None:
-        if self.has_read or not event.retained:
-            return
-        retained = parse_retained_snapshot(event.payload)
-        if retained is not None:
+        # Until we speak, also what another gateway says: it is what we shall find when it is gone.
+        retained = None if self._has_spoken else parse_retained_snapshot(event.payload)
+        if retained is not None and len(self.snapshots) < MAX_SNAPSHOTS:
             self.snapshots[self._tree.device_topic(event.topic)] = retained
 
     def _decide(self, now: float) -> list[News]:
@@ -137,6 +138,11 @@ class BrokerSession:
         if is_reading or not self.has_read or not self._ownership.decide(now):
             return []
         return [News.OWNED]
+
+    def forget_snapshots(self) -> None:
+        """We speak from now on: the snapshots at the broker are our own."""
+        self._has_spoken = True
+        self.snapshots.clear()
 
     def handle_timer(self, now: float) -> list[News]:
         """The retained messages have arrived, or the other gateway's silence has lasted."""

@@ -5,8 +5,9 @@ may be shown as fresh, the watch which callbacks were lost.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
@@ -15,6 +16,7 @@ from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, OwnCallback, is_contai
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
 from nuki2mqtt.gateway.devices import Devices, Doubt, Verdict
+from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     BridgeMemory,
@@ -38,7 +40,17 @@ from nuki2mqtt.protocol.bridge_api import InfoAnswer, ListAnswer, LockStateAnswe
 from nuki2mqtt.protocol.settings import Settings
 
 CALLBACK_AUTO = "auto"
+MAX_DEVICES = 1000
 _MAX_UNKNOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of a device, and when we received the report of it (monotonic seconds)."""
+
+    nuki_id: NukiId
+    event: DeviceEvent
+    received: float
 
 
 class Following:
@@ -68,8 +80,9 @@ class Following:
         self._in_container = in_container
         self._door_port: int | None = None
         self._local_hosts: dict[str, str] = {}
-        self._rssi: dict[tuple[str, NukiId], int] = {}
-        self._events: list[tuple[NukiId, DeviceEvent]] = []
+        self._rssi: dict[str, dict[NukiId, int]] = {}
+        self._events: deque[Happening] = deque()
+        self.events_dropped = 0
         self._told_once: dict[str, None] = {}
 
     # --- Switching ----------------------------------------------------------------------------------------------------
@@ -89,6 +102,7 @@ class Following:
     def deactivate(self) -> None:
         """Ask nothing more: another gateway owns the base topic."""
         self.is_active = False
+        self._events.clear()
         self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
         for link in self.links.values():
             link.stop()
@@ -174,15 +188,20 @@ class Following:
     def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
         if link.was_clock_set or link.was_rebooted:
             self.devices.forget_order(link.link)
-        for hit in answer.scan:
-            if hit.rssi_dbm is not None:
-                self._rssi[link.link, hit.nuki_id] = hit.rssi_dbm
+        # A scan may miss a device once; of strangers only the last scan counts.
+        known = {key: dbm for key, dbm in self._rssi.get(link.link, {}).items() if self.devices.knows(key)}
+        self._rssi[link.link] = known | {hit.nuki_id: hit.rssi_dbm for hit in answer.scan if hit.rssi_dbm is not None}
         if answer.bridge_type == HARDWARE_BRIDGE and answer.scan:
             self.vouching.scanned(link.link, (hit.nuki_id for hit in answer.scan))
 
     def _listed(self, link: BridgeLink, answer: ListAnswer, now: Moment) -> list[Effect]:
         effects = [effect for text in answer.broken for effect in self._once(f"Bridge {link.link}: {text}")]
+        room = MAX_DEVICES - len(self.devices.ids())
         reports = [report for report in answer.reports if not self._is_ignored(report.nuki_id)]
+        newcomers = [report.nuki_id for report in reports if not self.devices.knows(report.nuki_id)]
+        if len(newcomers) > room:
+            effects += self._once(f"Bridge {link.link}: more than {MAX_DEVICES} devices; the newest are not followed.")
+            reports = [report for report in reports if report.nuki_id not in newcomers[max(room, 0) :]]
         self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
         for report in reports:
             verdict = self.devices.apply_entry(link.link, report, link.clock, now)
@@ -208,7 +227,7 @@ class Following:
         verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
         if verdict is not None:
             self.vouching.lock_state_read(nuki_id)
-            self._events += [(nuki_id, event) for event in verdict.events]
+            self._note(verdict, now)
 
     def handle_callback(self, event: CallbackReceived, now: Moment) -> list[Effect]:
         """Take in a callback: a hint that shows at once and brings `/list` forward."""
@@ -224,7 +243,7 @@ class Following:
         return self._take(link, verdict, now)
 
     def _take(self, link: BridgeLink, verdict: Verdict, now: Moment) -> list[Effect]:
-        self._events += [(verdict.nuki_id, event) for event in verdict.events]
+        self._note(verdict, now)
         if verdict.doubt is None:
             return []
         device_type = self.devices.device_type(verdict.nuki_id)
@@ -236,9 +255,17 @@ class Following:
         text = f"Device {verdict.nuki_id}: {verdict.doubt}, and the reads of the day are spent (poll.forced_per_day)."
         return [Log(Level.DEBUG, text)]
 
-    def take_events(self) -> list[tuple[NukiId, DeviceEvent]]:
+    def _note(self, verdict: Verdict, now: Moment) -> None:
+        for event in verdict.events:
+            if len(self._events) >= MAX_EVENTS:
+                self._events.popleft()
+                self.events_dropped += 1
+            self._events.append(Happening(verdict.nuki_id, event, now.monotonic))
+
+    def take_events(self) -> list[Happening]:
         """What happened since the last call, in order."""
-        events, self._events = self._events, []
+        events = list(self._events)
+        self._events.clear()
         return events
 
     # --- Time ---------------------------------------------------------------------------------------------------------
@@ -285,7 +312,7 @@ class Following:
             name=own.name if own is not None and own.name else snapshot.name,
             stale=not self.vouching.is_vouched(nuki_id, now.monotonic),
             bridge=None if link is None else link.bridge_id,
-            rssi_dbm=self._rssi.get((name, nuki_id)),
+            rssi_dbm=self._rssi.get(name, {}).get(nuki_id),
         )
 
     def callback_of(self, name: str) -> OwnCallback | None:

@@ -213,7 +213,7 @@ class Gateway:
             by_id = {retained.nuki_id: retained for retained in self._session.snapshots.values()}
             for nuki_id, device in self._topics.remembered():
                 self._projection.show_remembered(nuki_id, device, by_id.get(nuki_id))
-            self._session.snapshots.clear()
+            self._session.forget_snapshots()
         self._projection.show_gateway(self._info())
         self._publications.opened()
 
@@ -256,8 +256,9 @@ class Gateway:
         for snapshot in snapshots:
             self._projection.show_device(snapshot, self._topics.known[snapshot.nuki_id].topic, now)
         self._projection.show_devices(following, self._topics.known)
-        for nuki_id, event in following.take_events():
-            self._projection.tell_event(event, self._topics.known[nuki_id].topic, now)
+        for happening in following.take_events():
+            topic = self._topics.known[happening.nuki_id].topic
+            self._projection.tell_event(happening.event, topic, happening.received)
         is_minute_over = now.monotonic >= self._health_at
         if is_minute_over:
             self._health_at = now.monotonic + HEALTH_S
@@ -281,7 +282,7 @@ class Gateway:
             protocol=self._session.protocol,
             connections_lost=self._session.losses,
             events_waiting=self._publications.events_waiting,
-            events_dropped=self._publications.events_dropped,
+            events_dropped=self._publications.events_dropped + following.events_dropped,
             state_file=self._state_file_problem,
             needs_pairing=following.needs_pairing,
         )

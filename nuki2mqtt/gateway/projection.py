@@ -108,11 +108,11 @@ class Projection:
             self._say(self._tree.attribute(device.topic, "stale"), b"true", Rank.DEVICE)
         self._say(self._tree.availability(device.topic), OFFLINE, Rank.DEVICE)
 
-    def tell_event(self, event: DeviceEvent, topic: str, now: Moment) -> None:
-        """Say that something happened."""
+    def tell_event(self, event: DeviceEvent, topic: str, received: float) -> None:
+        """Say that something happened, of which we heard at a monotonic time."""
         late = self._tree.event_late(topic)
         now_or_late = late if event.is_old else self._tree.event(topic)
-        self._publications.tell(now_or_late, late, render_event(event), now.monotonic)
+        self._publications.tell(now_or_late, late, render_event(event), received)
 
     def clear_device(self, topic: str) -> None:
         """Take a renamed device's old topics from the broker."""

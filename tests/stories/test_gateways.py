@@ -131,6 +131,37 @@ def test_start_with_the_broker_absent(world: World, bridge: SimulatedBridge, loc
     assert texts[0].topic == STATE or json.loads(texts[0].payload)["stale"]
 
 
+def test_events_before_the_first_connection_are_told_late(
+    world: World, bridge: SimulatedBridge, opener: SimulatedOpener
+) -> None:
+    world.broker.stop()
+    world.start_gateway()
+    world.run(60)
+    opener.ring()
+    world.run(60)
+    world.broker.start()
+    world.run(5)
+    assert not world.events("intercom")
+    assert len(world.said("nuki2mqtt/intercom/event/late")) == 1
+    assert bridge.requests
+
+
+def test_after_a_takeover_the_last_words_of_the_other_gateway_stay_readable(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    lock.turn(UNLOCKED)
+    world.run(10)
+    bridge.faults.refuse_connections().begin()
+    first.kill()
+    world.run(30)
+    snapshot = world.retained("nuki2mqtt/front_door")
+    assert (snapshot["lock"], snapshot["stale"]) == ("UNLOCKED", True)
+
+
 def test_two_doors_of_one_name_keep_their_topics_with_the_state_file_lost(world: World) -> None:
     for nuki_id in (0x11110001, 0x22220002):
         world.house.add(SimulatedLock(nuki_id=nuki_id, name="Door"))
