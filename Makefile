@@ -49,6 +49,8 @@ types: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m nuki2mqtt.protocol.settings_reference > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
+	$(BIN)/python -m nuki2mqtt.faces.reference > docs/topics.md.new
+	mv docs/topics.md.new docs/topics.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

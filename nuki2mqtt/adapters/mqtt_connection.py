@@ -119,6 +119,8 @@ class MqttConnection:
         client = self._client
         if client.connack is not None and client.connack.is_failure:
             raise connack_failure(client.connack.value, str(client.connack))
+        if client.ended.done() and client.connack is not None:
+            raise ConnectFailed(FailureKind.UNREACHABLE, client.ended.result())
         if client.ended.done():
             raise closed_early(client.wire_error, str(self.protocol))
         try:

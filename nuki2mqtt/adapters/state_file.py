@@ -4,6 +4,7 @@ One folder, for one process: `state.json` with its former version `state.json.ba
 `pairing.json`, in which `nuki2mqtt pair` hands a token over to the running service.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -33,7 +34,7 @@ from nuki2mqtt.adapters.state_codec import (
     render_state,
 )
 from nuki2mqtt.errors import StateFileError, UnreadableBody
-from nuki2mqtt.gateway.vocabulary import BridgePaired, Memory
+from nuki2mqtt.gateway.vocabulary import BridgeMemory, BridgePaired, Memory
 from nuki2mqtt.model.secret import Secret
 
 _SEED_BYTES = 4
@@ -241,11 +242,18 @@ class StateFile:
 
 
 def read_memory(directory: Path) -> Memory:
-    """What the state file holds now, without taking it over; empty where it cannot be read."""
-    try:
-        return read_state((directory / _STATE).read_bytes()).memory
-    except (OSError, UnreadableBody, StateFileError):
-        return Memory()
+    """What the state file holds now, without taking it over; empty where it cannot be read.
+
+    Tokens that `nuki2mqtt pair` left and no service has taken yet count, too.
+    """
+    memory = Memory()
+    with contextlib.suppress(OSError, UnreadableBody, StateFileError):
+        memory = read_state((directory / _STATE).read_bytes()).memory
+    with contextlib.suppress(OSError, UnreadableBody):
+        for link, paired in _read_pairings((directory / _PAIRING).read_bytes()).items():
+            known = memory.bridges.get(link, BridgeMemory())
+            memory.bridges[link] = replace(known, token=paired.token)
+    return memory
 
 
 def write_pairing(directory: Path, paired: BridgePaired) -> None:

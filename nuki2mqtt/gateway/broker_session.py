@@ -60,6 +60,7 @@ class BrokerSession:
         self._quiet_at: float | None = None
         self._latest = 0.0
         self._may_contradict = 0.0
+        self._must_contradict = False
 
     @property
     def role(self) -> Role:
@@ -122,10 +123,16 @@ class BrokerSession:
                 pass
         if was is not Role.SILENT and self.role is Role.SILENT:
             return [News.YIELDED if was is Role.OWNER else News.SILENCED]
-        if must_contradict and now >= self._may_contradict:
-            self._may_contradict = now + CONTRADICT_GAP_S
-            return [News.CONTRADICT]
-        return self._decide(now)
+        self._must_contradict = self._must_contradict or must_contradict
+        return self._contradict(now) or self._decide(now)
+
+    def _contradict(self, now: float) -> list[News]:
+        """Not at once again: two that deny each other must not do it as fast as the broker carries it."""
+        if not self._must_contradict or self.role is not Role.OWNER or now < self._may_contradict:
+            return []
+        self._must_contradict = False
+        self._may_contradict = now + CONTRADICT_GAP_S
+        return [News.CONTRADICT]
 
     def _read_snapshot(self, event: MqttReceived) -> None:
         # Until we speak, also what another gateway says: it is what we shall find when it is gone.
@@ -149,10 +156,12 @@ class BrokerSession:
         if self._quiet_at is not None and now >= self._quiet_at:
             self._quiet_at = None
             self.has_read = True
-        return self._decide(now)
+        return self._contradict(now) or self._decide(now)
 
     def next_deadline(self) -> float | None:
         """When to look again."""
         if self.protocol is None:
             return None
+        if self._must_contradict and self.role is Role.OWNER:
+            return self._may_contradict
         return self._quiet_at if self._quiet_at is not None else self._ownership.next_deadline()

@@ -47,7 +47,7 @@ class OwnCallback:
             return False
         if parts.path.startswith(f"{PATH_PREFIX}{self.instance}/"):
             return True
-        return parts.path.startswith(PATH_PREFIX) and address == (self.host, self.port)
+        return parts.path.startswith(PATH_PREFIX) and address == (self.host.lower(), self.port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,10 @@ from nuki2mqtt.model.state import (
     Report,
     Snapshot,
     Source,
+    door_of,
     is_called_back,
     is_transitional,
+    mode_of,
     state_of,
 )
 
@@ -37,6 +39,8 @@ _T = TypeVar("_T")
 
 # Reference 4.4: a transition that `/list` shows for longer is the Bridge's cache, stuck.
 STUCK_AFTER_S = 60.0
+# A Bridge whose clock was never set stamps its entries with any year; ours cannot count before year 1.
+_OLDEST_S = 10 * 365 * 86_400.0
 
 
 class Doubt(StrEnum):
@@ -72,6 +76,7 @@ class _Entry:
     at: datetime | None
     time: float
     state: DeviceState | None
+    is_ordered: bool = True
 
 
 @dataclass(slots=True)
@@ -91,6 +96,8 @@ class _Device:
     is_stuck_settled: bool = False
     definite_door: int | None = None
     has_keypad: bool = False
+    door_listed_by: set[str] = field(default_factory=set)
+    keypad_listed_by: set[str] = field(default_factory=set)
     has_reported: bool = False
     rings: Rings = field(default_factory=Rings)
     entries: dict[str, _Entry] = field(default_factory=dict)
@@ -175,14 +182,14 @@ class Devices:
         for device in self._devices.values():
             entry = device.entries.get(link)
             if entry is not None:
-                entry.at = None
+                entry.is_ordered = False
 
-    def settle(self, nuki_id: NukiId) -> None:
+    def settle(self, nuki_id: NukiId, now: Moment) -> None:
         """A direct read was tried: the doubt about what is held now is not raised again."""
         device = self._devices.get(nuki_id)
         if device is not None:
             device.is_hint_settled = True
-            device.is_stuck_settled = True
+            device.is_stuck_settled = now.monotonic - device.state_since >= STUCK_AFTER_S
 
     # --- Reports --------------------------------------------------------------------------------------
 
@@ -202,17 +209,28 @@ class Devices:
             )
         time = self._entry_time(known, report, clock, now)
         is_same = known is not None and (known.at, known.state) == (report.at, entry_state)
-        is_older = known is not None and known.at is not None and report.at is not None and report.at < known.at
-        device.has_keypad = device.has_keypad or entry_state.keypad_battery_critical is not None
+        is_older = (
+            known is not None
+            and known.is_ordered
+            and known.at is not None
+            and report.at is not None
+            and report.at < known.at
+        )
+        if entry_state.door_code is not None:
+            device.door_listed_by.add(link)
+        if entry_state.keypad_battery_critical is not None:
+            device.keypad_listed_by.add(link)
+            device.has_keypad = True
         ring_events = self._ring_events(device, entry_state, Source.LIST, link, clock, now)
         if not is_older:
-            device.entries[link] = _Entry(report.at, time, entry_state)
+            is_ordered = not is_same or known is None or known.is_ordered
+            device.entries[link] = _Entry(report.at, time, entry_state, is_ordered)
         doubt: Doubt | None = None
         if is_same and device.source is Source.LIST and device.link == link:
             events: tuple[DeviceEvent, ...] = ()
             told_first = False
         elif not is_older and self._may_override(device, link, time):
-            merged = self._merge_entry(device, known, entry_state)
+            merged = self._merge_entry(device, link, entry_state)
             told_first = self._is_news(device, merged)
             events = self._take(device, merged, Source.LIST, link, time, now)
         else:
@@ -249,7 +267,7 @@ class Devices:
             return None
         ring_events = self._ring_events(device, state, Source.LOCK_STATE, link, clock, now)
         events = self._take(device, self._merge(device, state), Source.LOCK_STATE, link, now.monotonic, now)
-        self.settle(nuki_id)
+        self.settle(nuki_id, now)
         return Verdict(nuki_id=nuki_id, events=events + ring_events)
 
     # --- Inside ---------------------------------------------------------------------------------------
@@ -268,10 +286,11 @@ class Devices:
 
     @staticmethod
     def _entry_time(known: _Entry | None, report: Report, clock: BridgeClock | None, now: Moment) -> float:
-        if report.at is not None and clock is not None:
-            return min(clock.monotonic(report.at), now.monotonic)
         if known is not None and (known.at, known.state) == (report.at, report.state):
             return known.time
+        if report.at is not None and clock is not None:
+            earliest = now.monotonic - _OLDEST_S
+            return min(max(clock.monotonic(report.at), earliest), now.monotonic)
         return now.monotonic
 
     @staticmethod
@@ -302,14 +321,15 @@ class Devices:
             keypad_battery_critical=_newer(keypad, held.keypad_battery_critical),
         )
 
-    def _merge_entry(self, device: _Device, known: _Entry | None, said: DeviceState) -> DeviceState:
+    def _merge_entry(self, device: _Device, link: str, said: DeviceState) -> DeviceState:
         """As `_merge`, but a door that this `/list` used to name and names no more is gone."""
         merged = self._merge(device, said)
-        if known is not None and known.state is not None:
-            if known.state.door_code is not None and said.door_code is None:
-                merged = replace(merged, door_code=None)
-            if known.state.keypad_battery_critical is not None and said.keypad_battery_critical is None:
-                merged = replace(merged, keypad_battery_critical=None)
+        if said.door_code is None and link in device.door_listed_by:
+            device.door_listed_by.discard(link)
+            merged = replace(merged, door_code=None)
+        if said.keypad_battery_critical is None and link in device.keypad_listed_by:
+            device.keypad_listed_by.discard(link)
+            merged = replace(merged, keypad_battery_critical=None)
         return merged
 
     @staticmethod
@@ -380,10 +400,12 @@ class Devices:
         return (DeviceEvent(EventType.RING, at, source, RingTime(new.at), is_old=new.is_old),)
 
 
-def _visible(device_type: int, state: DeviceState) -> tuple[int, int | None, int | None]:
+def _visible(device_type: int, state: DeviceState) -> tuple[str, str | None, str | None]:
     """What `changed` is about: state (with it ring-to-open), door and, for an Opener, continuous mode."""
-    mode = state.mode_code if kind_of(device_type) is DeviceKind.OPENER else None
-    return state.state_code, state.door_code, mode
+    is_opener = kind_of(device_type) is DeviceKind.OPENER
+    mode = mode_of(state.mode_code) if is_opener and state.mode_code is not None else None
+    door = None if state.door_code is None else door_of(state.door_code)
+    return state_of(device_type, state.state_code), door, mode
 
 
 def _events(

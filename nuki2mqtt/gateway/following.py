@@ -178,7 +178,7 @@ class Following:
         if error.kind is BridgeErrorKind.DEVICE_OFFLINE:
             self.vouching.unreachable(job.nuki_id, now.monotonic)
         if not link.is_wanted(job.nuki_id):
-            self.devices.settle(job.nuki_id)
+            self.devices.settle(job.nuki_id, now)
 
     def _twin(self, link: BridgeLink) -> str | None:
         """Another address at which this Bridge is already followed."""
@@ -219,10 +219,10 @@ class Following:
     def _read(self, link: BridgeLink, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
         if not answer.success:
             self.vouching.unreachable(nuki_id, now.monotonic)
-            self.devices.settle(nuki_id)
+            self.devices.settle(nuki_id, now)
             return
         if answer.state is None:
-            self.devices.settle(nuki_id)
+            self.devices.settle(nuki_id, now)
             return
         verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
         if verdict is not None:
@@ -249,7 +249,7 @@ class Following:
         device_type = self.devices.device_type(verdict.nuki_id)
         if link.want_lock_state(verdict.nuki_id, device_type, now):
             return []
-        self.devices.settle(verdict.nuki_id)
+        self.devices.settle(verdict.nuki_id, now)
         if verdict.doubt is not Doubt.STUCK:
             link.unconfirmed_hints += 1
         text = f"Device {verdict.nuki_id}: {verdict.doubt}, and the reads of the day are spent (poll.forced_per_day)."

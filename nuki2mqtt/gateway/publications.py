@@ -78,10 +78,13 @@ class Publications:
 
     def tell(self, topic: str, late_topic: str, payload: bytes, received: float) -> None:
         """Say an event once, on `late_topic` if it cannot be said in time."""
-        if len(self._events) >= MAX_EVENTS:
+        self._events.append(_Event(topic, late_topic, payload, received))
+        self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        while len(self._events) > MAX_EVENTS:
             self._events.popleft()
             self.events_dropped += 1
-        self._events.append(_Event(topic, late_topic, payload, received))
 
     def opened(self) -> None:
         """A new connection is ready: say everything again, by rank."""
@@ -105,6 +108,7 @@ class Publications:
         waiting = [item for item in self._under_way.values() if isinstance(item, _Event)]
         self._events.extendleft(reversed(waiting))
         self._under_way.clear()
+        self._drop_oldest()
 
     def ended(self, event: MqttPublished | MqttRefused) -> None:
         """A message is with the broker, or will never be."""

@@ -57,9 +57,9 @@ class Rings:
         self._newest = ring.at if self._newest is None else max(self._newest, ring.at)
         self.shown = ring.at
         time = now.monotonic if clock is None else clock.monotonic(ring.at)
-        if is_baseline or time + TOLERANCE_S < started or self._told_by_other(link, now):
+        if is_baseline or time + TOLERANCE_S < started or self._told_by_other(link, time):
             return None
-        self._last = (link, now.monotonic)
+        self._last = (link, time)
         if is_ringing:
             return NewRing(ring.at, now.monotonic, is_old=False)
         is_old = clock is None or now.monotonic - time > LATE_S
@@ -71,6 +71,6 @@ class Rings:
         self._last = (link, now.monotonic)
         return NewRing(None, now.monotonic, is_old=False)
 
-    def _told_by_other(self, link: str, now: Moment) -> bool:
+    def _told_by_other(self, link: str, time: float) -> bool:
         # Two Bridges stamp one ring with two clocks.
-        return self._last is not None and self._last[0] != link and now.monotonic - self._last[1] < _RINGS_FOR_S
+        return self._last is not None and self._last[0] != link and abs(time - self._last[1]) < _RINGS_FOR_S

@@ -12,7 +12,7 @@ from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol.payloads import RetainedSnapshot
 from nuki2mqtt.protocol.settings import Settings
-from nuki2mqtt.protocol.topics import choose_slugs
+from nuki2mqtt.protocol.topics import choose_slugs, is_device_topic
 
 
 class TopicMemory:
@@ -31,6 +31,8 @@ class TopicMemory:
     def learn_retained(self, snapshots: dict[str, RetainedSnapshot], devices: Devices) -> None:
         """Take the topics of devices that only the broker remembers."""
         for topic, retained in snapshots.items():
+            if not is_device_topic(topic):
+                continue
             owner = self.retired.setdefault(topic, retained.nuki_id)
             if owner == retained.nuki_id and retained.nuki_id not in self.known:
                 self.known[retained.nuki_id] = DeviceMemory(topic, retained.name, retained.device_type)

@@ -19,9 +19,15 @@ def slug(name: str, nuki_id: NukiId) -> str:
     text = unicodedata.normalize("NFC", name).translate(_UMLAUTS)
     text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     text = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:MAX_SLUG].strip("_")
-    if not text or text in _RESERVED or re.fullmatch(r"[0-9a-f]{8}", text):
+    # The form of the fallback is its owner's alone, whatever others are called.
+    if not text or not is_device_topic(text) or re.fullmatch(r"nuki_[0-9a-f]{8}", text):
         return f"nuki_{nuki_id}".lower()
     return text
+
+
+def is_device_topic(text: str) -> bool:
+    """Whether a topic level may be a device's: IDs and our own levels may not."""
+    return text not in _RESERVED and re.fullmatch(r"[0-9a-fA-F]{8}", text) is None
 
 
 def slug_with_id(name: str, nuki_id: NukiId) -> str:

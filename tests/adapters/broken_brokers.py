@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuki2mqtt.protocol.settings_words import MqttProtocol
 from tests.adapters.brokers import HOST, Reachable
 
 _STOP_S = 5.0
@@ -20,6 +21,7 @@ class Relay:
     def __init__(self, broker: Reachable) -> None:
         self.host = HOST
         self.port = 0
+        self.protocol = broker.protocol
         self._broker = broker
         self._lines: set[asyncio.StreamWriter] = set()
 
@@ -132,6 +134,7 @@ class FakeBroker:
     goodbyes: int = 0
     host: str = HOST
     port: int = 0
+    protocol: MqttProtocol = MqttProtocol.AUTO
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         level = 0
@@ -195,3 +198,29 @@ async def fake_broker(
     async with _serving(fake.serve) as port:
         fake.port = port
         yield fake
+
+
+@dataclass
+class SilentServer:
+    """Takes connections and never says a word."""
+
+    host: str = HOST
+    port: int = 0
+    protocol: MqttProtocol = MqttProtocol.AUTO
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        self.accepted.set()
+        with contextlib.suppress(OSError):
+            await reader.read(-1)
+        self.ended.set()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[SilentServer]:
+    """A server that neither answers nor hangs up."""
+    silent = SilentServer()
+    async with _serving(silent.serve) as port:
+        silent.port = port
+        yield silent

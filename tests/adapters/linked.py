@@ -1,7 +1,6 @@
 """A running `MqttLink` and the inbox that it fills."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from nuki2mqtt.gateway.vocabulary import (
     Will,
 )
 from nuki2mqtt.protocol.settings import MqttSettings
-from nuki2mqtt.protocol.settings_words import MqttProtocol
-from tests.adapters.brokers import MOSQUITTO, Reachable
+from tests.adapters.brokers import Reachable
 
 E = TypeVar("E", bound=MqttEvent)
 QUICK = Timing(ack_s=5.0, tick_s=0.05, backoff_min_s=0.02, backoff_max_s=0.2)
@@ -90,8 +88,10 @@ class Linked:
     async def crash(self) -> None:
         """End it without a goodbye."""
         self.running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.running
+        done, _ = await asyncio.wait({self.running}, timeout=5)
+        assert done, "the link has swallowed its cancellation"
+        if not self.running.cancelled():
+            self.running.result()
 
 
 @asynccontextmanager
@@ -104,11 +104,10 @@ async def linked(
     **settings: Any,
 ) -> AsyncIterator[Linked]:
     """A link that was told to connect to this broker (unless `order` is None)."""
-    if MOSQUITTO is None:
-        settings.setdefault("protocol", MqttProtocol.V311)  # amqtt lets MQTT 5 wait for ever
     inbox = Inbox()
+    there = {"host": broker.host, "port": broker.port, "protocol": broker.protocol}
     link = MqttLink(
-        MqttSettings(host=settings.pop("host", broker.host), port=broker.port, **settings),
+        MqttSettings(**{**there, **settings}),
         client_id,
         emit=inbox.emit,
         jitter=lambda: 0.5,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from nuki2mqtt.adapters.mqtt_arrivals import MESSAGES_LIMIT
+from nuki2mqtt.adapters.mqtt_link import MqttLink
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     MqttConnected,
@@ -21,6 +21,7 @@ from nuki2mqtt.gateway.vocabulary import (
     Subscription,
     Will,
 )
+from nuki2mqtt.protocol.settings import MqttSettings
 from nuki2mqtt.protocol.settings_words import MqttProtocol
 from tests.adapters.broken_brokers import relay
 from tests.adapters.brokers import (
@@ -66,11 +67,11 @@ async def test_connects_subscribes_receives_and_publishes(broker_of: BrokerOf, p
 async def test_messages_arrive_in_the_order_they_were_published() -> None:
     async with any_broker() as broker, listener(broker, "many/#") as other, linked(broker) as one:
         await one.ready()
-        ids = [one.publish(f"many/{number}", qos=number % 2) for number in range(300)]
+        ids = [one.publish(f"many/{number}") for number in range(300)]
         await one.inbox.wait_for(MqttPublished, 300)
         await other.wait_until(lambda: len(other.heard) == 300)
         assert other.topics == [f"many/{number}" for number in range(300)]
-        assert sorted(done.message_id for done in one.inbox.all(MqttPublished)) == ids
+        assert [done.message_id for done in one.inbox.all(MqttPublished)] == ids
 
 
 @needs_mosquitto
@@ -163,6 +164,17 @@ async def test_close_delivers_what_was_published_and_keeps_the_will_unsaid(
         assert other.payloads("base/count") == [str(number).encode() for number in range(50)]
         assert not other.payloads(WILL.topic)
         assert not one.reasons
+
+
+async def test_a_link_that_loses_its_line_while_it_is_cancelled_ends() -> None:
+    async with any_broker() as broker, relay(broker) as line:
+        for turns in range(20):
+            async with linked(line) as one, asyncio.timeout(10):
+                await one.ready()
+                line.cut()
+                for _ in range(turns):
+                    await asyncio.sleep(0)  # one turn of the loop
+                await one.crash()
 
 
 async def test_close_without_a_connection_returns() -> None:
@@ -299,55 +311,6 @@ async def test_unread_messages_do_not_survive_their_connection() -> None:
         assert await one.inbox.wait_for(MqttReceived) == MqttReceived(SET, b"lock")
 
 
-@needs_mosquitto
-async def test_a_flood_is_bounded_and_the_oldest_messages_win(caplog: pytest.LogCaptureFixture) -> None:
-    settings = ("max_queued_messages 0",)
-    async with mosquitto(settings=settings) as broker, linked(broker) as one, listener(broker, SET) as other:
-        await one.ready()
-        one.inbox.gate.clear()
-        for number in range(5000):
-            await other.publish(SET, str(number).encode(), qos=0)
-        await other.wait_until(lambda: len(other.heard) == 5000)
-        end = one.publish("base/end")
-        await one.inbox.wait_until(lambda: MqttPublished(end) in one.inbox.events)
-        one.inbox.gate.set()
-        await one.inbox.wait_for(MqttReceived, MESSAGES_LIMIT + 1)
-        await other.publish(SET, b"after")
-        await one.inbox.wait_until(lambda: MqttReceived(SET, b"after") in one.inbox.events)
-        taken = [message.payload for message in one.inbox.all(MqttReceived)]
-        assert taken == [*(str(number).encode() for number in range(MESSAGES_LIMIT + 1)), b"after"]
-        assert caplog.text.count("the newest are dropped") == 1
-        assert f"{5000 - MESSAGES_LIMIT - 1} were dropped" in caplog.text
-        assert not one.reasons
-
-
-@needs_mosquitto
-async def test_a_flood_is_taken_whole_when_the_inbox_keeps_up() -> None:
-    async with mosquitto() as broker, linked(broker) as one, listener(broker) as other:
-        await one.ready()
-        for number in range(5000):
-            await other.publish(SET, str(number).encode(), qos=0)
-        await one.inbox.wait_for(MqttReceived, 5000)
-
-
-@needs_mosquitto
-async def test_a_message_too_large_for_us_is_not_sent_by_the_broker_and_harms_nothing() -> None:
-    async with mosquitto() as broker, linked(broker) as one, listener(broker) as other:
-        await one.ready()
-        await other.publish(SET, bytes(300 * 1024))
-        await other.publish(SET, bytes(200 * 1024))
-        assert len((await one.inbox.wait_for(MqttReceived)).payload) == 200 * 1024
-        assert not one.reasons
-
-
-@pytest.mark.parametrize("broker_of", [pytest.param(mosquitto, marks=needs_mosquitto), amqtt_broker])
-async def test_mqtt_3_1_1_cuts_large_messages_off(broker_of: BrokerOf) -> None:
-    async with broker_of() as broker, linked(broker, protocol=MqttProtocol.V311) as one, listener(broker) as other:
-        assert await one.ready() == "3.1.1"
-        await other.publish(SET, bytes(300 * 1024))
-        assert len((await one.inbox.wait_for(MqttReceived)).payload) == 64 * 1024 + 1
-
-
 async def test_the_link_shows_that_it_is_alive() -> None:
     async with any_broker() as broker, linked(broker, order=None) as one:
         assert one.link.last_activity == float("-inf")
@@ -357,3 +320,36 @@ async def test_the_link_shows_that_it_is_alive() -> None:
         async with asyncio.timeout(5):
             while one.link.last_activity == before:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
+
+
+@needs_mosquitto
+async def test_a_broker_that_freezes_while_nothing_is_said_is_noticed_by_the_keep_alive() -> None:
+    async with mosquitto() as broker, linked(broker, timing=replace(QUICK, keepalive_s=1)) as one:
+        await one.ready()
+        broker.pause()
+        assert "does not answer any more" in (await one.inbox.wait_for(MqttLost)).reason
+
+
+async def test_no_task_outlives_its_link() -> None:
+    async with any_broker() as broker, relay(broker) as line:
+        before = asyncio.all_tasks()
+        async with linked(line) as one:
+            await one.ready()
+            line.cut()
+            await one.ready(2)
+            ours = {task.get_name() for task in asyncio.all_tasks() - before}
+            assert "mqtt-link" in ours
+        for _ in range(5):
+            await asyncio.sleep(0)  # what was cancelled takes its last turn
+        left = {task.get_name() for task in asyncio.all_tasks() - before}
+        assert not {name for name in left & ours if name.startswith("mqtt-")}
+
+
+@pytest.mark.parametrize(("jitter", "pauses"), [(0.0, [1, 1, 1, 1, 1, 1, 1]), (1.0, [2, 4, 8, 16, 32, 60, 60])])
+async def test_the_pauses_grow_from_1_to_60_s_and_are_jittered(jitter: float, pauses: list[float]) -> None:
+    async def nowhere(_event: object) -> None:
+        pass
+
+    link = MqttLink(MqttSettings(), "idle", emit=nowhere, jitter=lambda: jitter)
+    assert [link._pause(failures) for failures in range(1, 8)] == pauses
+    assert link._pause(10_000) == pauses[-1]

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from nuki2mqtt.adapters.mqtt_link import MqttLink
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     MqttConnected,
@@ -17,7 +16,6 @@ from nuki2mqtt.gateway.vocabulary import (
     Subscription,
 )
 from nuki2mqtt.model.secret import Secret
-from nuki2mqtt.protocol.settings import MqttSettings
 from nuki2mqtt.protocol.settings_words import MqttProtocol
 from tests.adapters.broken_brokers import (
     ACCEPT_V5,
@@ -31,6 +29,7 @@ from tests.adapters.broken_brokers import (
     TAKEN_OVER,
     accept_with,
     fake_broker,
+    silent_server,
 )
 from tests.adapters.brokers import amqtt_broker, mosquitto, needs_mosquitto
 from tests.adapters.linked import IMPATIENT, ORDER, linked
@@ -88,7 +87,7 @@ async def test_silence_of_amqtt_leads_to_3_1_1() -> None:
 async def test_a_broker_that_answers_to_nothing_is_told_once() -> None:
     async with fake_broker(v5=CLOSE, v311=CLOSE) as fake, linked(fake, timing=IMPATIENT) as one:
         reason = (await one.inbox.wait_for(MqttLost)).reason
-        assert "before answering to MQTT 5" in reason
+        assert "instead of answering to MQTT 5" in reason
         while len(fake.levels) < 6:  # noqa: ASYNC110 - attempts have no event
             await asyncio.sleep(0.01)
         assert fake.levels[:4] == [5, 4, 5, 4]
@@ -189,6 +188,16 @@ async def test_an_unacknowledged_message_is_the_end_of_the_connection() -> None:
         assert len(fake.published) == 2
 
 
+async def test_messages_of_either_qos_are_written_in_the_order_they_were_published() -> None:
+    # A broker may turn them round behind this: mosquitto 2.0.11 lets QoS 0 overtake where a subscriber is slow.
+    async with fake_broker(v5=accept_with(b"\x21\0\3")) as fake, linked(fake) as one:
+        await one.ready()
+        for number in range(100, 200):
+            one.publish(f"many/{number}", qos=number % 3 % 2)
+        await one.inbox.wait_for(MqttPublished, 100)
+        assert [body[2:10] for body in fake.published] == [b"many/%d" % number for number in range(100, 200)]
+
+
 async def test_the_limits_of_the_broker_are_kept() -> None:
     receive_maximum_2 = b"\x21\0\2"
     no_retain = b"\x25\0"
@@ -207,27 +216,19 @@ async def test_the_limits_of_the_broker_are_kept() -> None:
         assert [refused.message_id for refused in one.inbox.all(MqttRefused)] == [large, retained]
 
 
-async def test_an_attempt_that_hangs_neither_blocks_the_loop_nor_outlives_its_link() -> None:
-    accepted = asyncio.Event()
-    ended = asyncio.Event()
+async def test_an_attempt_that_hangs_does_not_outlive_its_link() -> None:
+    timing = replace(IMPATIENT, silence_s=600)
+    async with silent_server() as silent, linked(silent, timing=timing) as one, asyncio.timeout(10):
+        await silent.accepted.wait()
+        await one.crash()
+        await silent.ended.wait()
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set()
-        await reader.read()  # the CONNECT, to its end
-        ended.set()
-        writer.close()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    settings = MqttSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-
-    async def forget(_event: object) -> None:
-        pass
-
-    link = MqttLink(settings, "hanging", emit=forget, jitter=lambda: 0.0, timing=replace(IMPATIENT, silence_s=600))
-    link.connect(ORDER)
-    running = asyncio.create_task(link.run())
-    async with server, asyncio.timeout(10):
-        await accepted.wait()
-        running.cancel()
-        await asyncio.wait({running})
-        await ended.wait()
+async def test_a_new_order_ends_an_attempt_that_hangs() -> None:
+    timing = replace(IMPATIENT, silence_s=600)
+    async with fake_broker(v5=[SILENT, ACCEPT_V5]) as fake, linked(fake, timing=timing) as one:
+        while not fake.levels:  # noqa: ASYNC110 - attempts have no event
+            await asyncio.sleep(0.01)
+        one.link.connect(ORDER)
+        assert await one.ready() == "5"
+        assert not one.reasons
