@@ -36,6 +36,7 @@ from nuki2mqtt.protocol.bridge_api import (
     InfoAnswer,
     InfoRequest,
     ListRequest,
+    LockStateAnswer,
     LockStateRequest,
     SuccessAnswer,
 )
@@ -48,11 +49,16 @@ HINT_GAP_S = 2.0
 FAST_SHARE = 3
 _DAY_S = 86400.0
 _LONGEST_RETRY_S = 60.0
+_DOUBLINGS = 6
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
 _READ_TRIES = 3
+# A read that did not reach the lock has decided nothing. Without another try a lock at rest would stay
+# unavailable until somebody moves it.
+_UNREACHED_RETRIES_S = (600.0, 3600.0)
 # After these the lock was not woken, so that the one read that was wanted may be tried again.
 _NOT_READ = frozenset({BridgeErrorKind.BUSY, BridgeErrorKind.REFUSED, BridgeErrorKind.TOKEN_REFUSED})
 _LEASE_STEPS = 8
+_UPTIME_WOBBLE_S = 20.0  # whole seconds, and an answer's way of up to 15 s
 
 
 class JobKind(IntEnum):
@@ -79,6 +85,7 @@ class _Wish:
     device_type: int
     due: float
     tries: int = 0
+    unreached: int = 0
 
 
 class BridgeLink:
@@ -93,6 +100,7 @@ class BridgeLink:
         self.view: BridgeView | None = None
         self.clock: BridgeClock | None = None
         self.started: datetime | None = None
+        self._booted: float | None = None
         self.own: OwnCallback | None = None
         self.lease = "off"
         self.problem: str | None = None
@@ -119,6 +127,7 @@ class BridgeLink:
         self._failures = 0
         self._problem_kind: BridgeErrorKind | None = None
         self._list_sent = float("-inf")
+        self._hinted: float | None = None  # a hint that came since the last /list was sent
 
     # --- Switching ---------------------------------------------------------------------------------
 
@@ -144,7 +153,6 @@ class BridgeLink:
     def stop(self) -> None:
         """Ask nothing more; an answer under way is ignored."""
         self._is_active = False
-        self._in_flight = None
         self._wishes.clear()
         self._lease_job = None
         self.own = None
@@ -198,6 +206,7 @@ class BridgeLink:
         if JobKind.LIST in self._due:
             soon = max(now.monotonic + HINT_DELAY_S, self._list_sent + HINT_GAP_S)
             self._due[JobKind.LIST] = min(self._due[JobKind.LIST], soon)
+            self._hinted = soon
 
     def verify_lease(self, now: Moment) -> None:
         """Look at the callback slots at once."""
@@ -206,7 +215,7 @@ class BridgeLink:
 
     def want_lock_state(self, nuki_id: NukiId, device_type: int, now: Moment) -> bool:
         """Wake a lock to read it, within the budget; False if the budget of the day is spent."""
-        if nuki_id in self._wishes or self._is_releasing or not self._is_active:
+        if self._is_releasing or not self._is_active:
             return True
         reads = self._reads.setdefault(nuki_id, deque())
         while reads and now.monotonic - reads[0] >= _DAY_S:
@@ -214,8 +223,15 @@ class BridgeLink:
         if len(reads) >= self._poll.forced_per_day:
             return False
         due = now.monotonic if not reads else max(now.monotonic, reads[-1] + self._poll.forced_min_s)
-        self._wishes[nuki_id] = _Wish(device_type, due)
+        wish = self._wishes.setdefault(nuki_id, _Wish(device_type, due))
+        wish.due = min(wish.due, due)
         return True
+
+    def drop_retry(self, nuki_id: NukiId) -> None:
+        """The lock was heard of: no other read is needed for its sake."""
+        wish = self._wishes.get(nuki_id)
+        if wish is not None and wish.unreached:
+            del self._wishes[nuki_id]
 
     # --- Time --------------------------------------------------------------------------------------
 
@@ -245,7 +261,7 @@ class BridgeLink:
         self._calls += 1
         self._in_flight = (self._calls, job, now.monotonic)
         if job.kind is JobKind.LIST:
-            self._list_sent = now.monotonic
+            self._list_sent, self._hinted = now.monotonic, None
         if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
             self._reads[job.nuki_id].append(now.monotonic)
             self.forced_reads += 1
@@ -279,6 +295,8 @@ class BridgeLink:
         _, job, sent = self._in_flight
         self._in_flight = None
         self._earliest = now.monotonic + self._poll.min_gap_s
+        if not self._is_active:
+            return None, []
         if isinstance(event.answer, BridgeError):
             return job, self._failed(job, event.answer, now, is_clock_trusted=is_clock_trusted)
         effects = self._recovered()
@@ -286,9 +304,10 @@ class BridgeLink:
         match job.kind:
             case JobKind.LIST:
                 cadence = self._poll.list_s / FAST_SHARE if self.is_fast else self._poll.list_s
-                self._plan(JobKind.LIST, max(sent + cadence, now.monotonic))
-            case JobKind.LOCK_STATE if job.nuki_id is not None:
-                self._wishes.pop(job.nuki_id, None)
+                due = sent + cadence if self._hinted is None else min(sent + cadence, self._hinted)
+                self._plan(JobKind.LIST, max(due, now.monotonic))
+            case JobKind.LOCK_STATE if job.nuki_id is not None and isinstance(event.answer, LockStateAnswer):
+                self._read(job.nuki_id, event.answer, now)
             case JobKind.INFO if isinstance(event.answer, InfoAnswer):
                 effects += self._informed(event.answer, sent, now)
             case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
@@ -299,42 +318,56 @@ class BridgeLink:
                 pass
         return job, effects
 
+    def _read(self, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
+        wish = self._wishes.get(nuki_id)
+        if wish is None:
+            return
+        if answer.success or wish.unreached >= len(_UNREACHED_RETRIES_S):
+            del self._wishes[nuki_id]
+            return
+        wish.due = now.monotonic + _UNREACHED_RETRIES_S[wish.unreached]
+        wish.unreached += 1
+
     def _plan(self, kind: JobKind, due: float) -> None:
         if not self._is_releasing:
             self._due[kind] = due
 
     def _recovered(self) -> list[Effect]:
-        was_failing = self.problem is not None
-        self.problem = None
-        self._problem_kind = None
         self._failures = 0
-        return [Log(Level.INFO, f"Bridge {self.link} answers again.")] if was_failing else []
+        if self._problem_kind is None:
+            return []
+        self.problem = self._problem_kind = None
+        return [Log(Level.INFO, f"Bridge {self.link} answers again.")]
 
     def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
         self._plan(JobKind.INFO, sent + self._poll.info_s)
-        seen = answer.bridge_id
+        seen = answer.bridge_id or self.settings.id
+        self.was_rebooted = self.was_clock_set = False
         expected = self.bridge_id
-        if seen is not None and expected is not None and expected not in {answer.hardware_id, answer.server_id}:
+        told = {answer.hardware_id, answer.server_id} - {None}
+        if seen is not None and expected is not None and told and expected not in told:
             return self.end_contact(bridge_problems.other_bridge(self.link, self.settings.host, expected, seen))
         if seen is None:
-            self.problem = bridge_problems.nameless(self.link)
+            text = bridge_problems.nameless(self.link)
+            is_new, self.problem = text != self.problem, text
             self._plan(JobKind.INFO, now.monotonic + _LONGEST_RETRY_S)
-            return [Log(Level.WARNING, self.problem)]
-        self.is_verified = True
+            return [Log(Level.WARNING, text)] if is_new else []
+        self.is_verified, self.problem = True, None
         self.bridge_id = seen
         old = self.view
         if answer.current_time is not None:
             clock = BridgeClock.read(answer.current_time, now, travelled_s=now.monotonic - sent)
             self.was_clock_set = self.clock is not None and not clock.agrees_with(self.clock)
             self.clock = clock
-        self.was_rebooted = _has_fallen(None if old is None else old.uptime_s, answer.uptime_s)
+        if answer.uptime_s is not None:
+            booted = now.monotonic - answer.uptime_s
+            # The uptime may have passed its last value again since a boot; the time of the boot tells.
+            self.was_rebooted = self._booted is not None and booted > self._booted + _UPTIME_WOBBLE_S
+            if self._booted is None or abs(booted - self._booted) > _UPTIME_WOBBLE_S:
+                self._booted = booted
+                self.started = now.wall - timedelta(seconds=answer.uptime_s)
         if self.was_rebooted:
             self.verify_lease(now)
-        if answer.uptime_s is not None:
-            started = now.wall - timedelta(seconds=answer.uptime_s)
-            # Whole seconds of uptime wobble; the start of a Bridge does not.
-            if self.started is None or abs((started - self.started).total_seconds()) > 5:
-                self.started = started
         self.view = BridgeView(
             bridge_id=seen,
             host=self.settings.host,
@@ -408,7 +441,7 @@ class BridgeLink:
 
     def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
         self._failures += 1
-        delay = min(2.0**self._failures, max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
+        delay = min(2.0 ** min(self._failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
         match error.kind:
             case BridgeErrorKind.BUSY:
                 self.busy_answers += 1
@@ -420,12 +453,15 @@ class BridgeLink:
             case BridgeErrorKind.REFUSED | BridgeErrorKind.TIMEOUT | BridgeErrorKind.RESET:
                 # Somebody else may answer at this address next time.
                 self.is_verified = False
-                self._due[JobKind.INFO] = now.monotonic + delay
+                self._plan(JobKind.INFO, now.monotonic + delay)
             case _:
                 pass
-        self._retry(job, now.monotonic + delay, error)
         if self._is_releasing:
-            self.is_released = True
+            # There is no time for another try; the next start cleans up. What failed may be an older request.
+            if job.kind in {JobKind.SLOTS, JobKind.LEASE}:
+                self.is_released, self._is_active = True, False
+            return self._tell(error, now)
+        self._retry(job, now.monotonic + delay, error)
         return self._tell(error, now)
 
     def _retry(self, job: Job, due: float, error: BridgeError) -> None:
@@ -453,7 +489,3 @@ class BridgeLink:
         is_new = error.kind is not self._problem_kind
         self.problem, self._problem_kind = text, error.kind
         return [Log(Level.WARNING if is_new else Level.DEBUG, text)]
-
-
-def _has_fallen(before: int | None, after: int | None) -> bool:
-    return before is not None and after is not None and after < before

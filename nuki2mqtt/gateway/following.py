@@ -155,6 +155,7 @@ class Following:
             case InfoAnswer() as answer if link.is_verified:
                 twin = self._twin(link)
                 if twin is not None:
+                    link.view = None
                     return effects + link.end_contact(bridge_problems.same_bridge(link.link, twin))
                 self._informed(link, answer)
                 effects += self._set_own_callback(event.link, now)
@@ -244,6 +245,8 @@ class Following:
 
     def _take(self, link: BridgeLink, verdict: Verdict, now: Moment) -> list[Effect]:
         self._note(verdict, now)
+        if not self.vouching.is_unreachable(verdict.nuki_id):
+            link.drop_retry(verdict.nuki_id)
         if verdict.doubt is None:
             return []
         device_type = self.devices.device_type(verdict.nuki_id)

@@ -24,6 +24,7 @@ from nuki2mqtt.protocol.payloads import (
     GatewayHealth,
     GatewayInfo,
     RetainedSnapshot,
+    attribute_paths,
     render_attributes,
     render_availability,
     render_bridge,
@@ -99,11 +100,10 @@ class Projection:
     def show_remembered(self, nuki_id: NukiId, device: DeviceMemory, retained: RetainedSnapshot | None) -> None:
         """Say that we do not vouch for what an earlier process said; what it said stays readable."""
         self._remembered.add(device.topic)
-        if retained is None:
-            snapshot = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
-            self._say_snapshot(snapshot, device.topic)
-        elif self._settings.mqtt.output is not Output.ATTRIBUTE:
-            self._say(self._tree.device(device.topic), render_stale(retained), Rank.DEVICE)
+        if self._settings.mqtt.output is not Output.ATTRIBUTE:
+            empty = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
+            payload = render_snapshot(empty) if retained is None else render_stale(retained)
+            self._say(self._tree.device(device.topic), payload, Rank.DEVICE)
         if self._settings.mqtt.output is not Output.JSON:
             self._say(self._tree.attribute(device.topic, "stale"), b"true", Rank.DEVICE)
         self._say(self._tree.availability(device.topic), OFFLINE, Rank.DEVICE)
@@ -116,8 +116,11 @@ class Projection:
 
     def clear_device(self, topic: str) -> None:
         """Take a renamed device's old topics from the broker."""
-        for old in (self._tree.device(topic), self._tree.availability(topic)):
-            self._say(old, b"", Rank.DEVICE)
+        old = [self._tree.device(topic), self._tree.availability(topic)]
+        if self._settings.mqtt.output is not Output.JSON:
+            old += [self._tree.attribute(topic, path) for path in attribute_paths()]
+        for name in old:
+            self._say(name, b"", Rank.DEVICE)
 
     def _discover_device(self, snapshot: Snapshot, topic: str) -> None:
         seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features

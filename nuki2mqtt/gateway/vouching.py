@@ -64,6 +64,11 @@ class Vouching:
             return False
         return any(self._is_sighted(sight, now) for sight in causes.sights.values())
 
+    def is_unreachable(self, nuki_id: NukiId) -> bool:
+        """Whether a command or forced read did not reach it, and nothing has been heard since."""
+        causes = self._devices.get(nuki_id)
+        return causes is not None and causes.unreachable_since is not None
+
     def is_bridge_online(self, link: str, now: float) -> bool:
         """Whether this Bridge gave a readable `/list` lately."""
         sight = self._bridges.get(link)

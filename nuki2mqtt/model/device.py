@@ -50,6 +50,8 @@ _KINDS = {
     5: DeviceKind.SMART_LOCK,
 }
 
+DEVICE_TYPES = tuple(_KINDS)
+
 _MODELS = {
     0: "Smart Lock",
     1: "Box",

@@ -7,9 +7,9 @@ from typing import Any
 
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE, SOFTWARE_BRIDGE, BridgeView
-from nuki2mqtt.model.device import NukiId, kind_of
+from nuki2mqtt.model.device import DEVICE_TYPES, NukiId, kind_of
 from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
-from nuki2mqtt.model.state import Snapshot
+from nuki2mqtt.model.state import Battery, Snapshot
 
 ONLINE = b"online"
 OFFLINE = b"offline"
@@ -102,6 +102,25 @@ def render_attributes(snapshot: Snapshot) -> dict[str, bytes]:
 
     walk("", _snapshot_body(snapshot))
     return leaves
+
+
+def attribute_paths() -> tuple[str, ...]:
+    """Every path that a snapshot of any device may have."""
+    battery = Battery(0, critical=False, charging=False)
+    paths: dict[str, None] = {}
+    for device_type in DEVICE_TYPES:
+        full = Snapshot(
+            nuki_id=NukiId(0),
+            device_type=device_type,
+            name="",
+            firmware="",
+            mode_code=0,
+            battery=battery,
+            has_keypad=True,
+            rssi_dbm=0,
+        )
+        paths |= dict.fromkeys(render_attributes(full))
+    return tuple(paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Every row and sentence of "What we vouch for" in docs/topics.md, played in the simulated house."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -278,6 +279,35 @@ def test_a_forced_read_that_ends_unreachable_makes_the_device_offline(world: Wor
     assert not is_fresh(world)
     world.run(3600)
     assert not is_fresh(world)
+
+
+def test_an_unreachable_lock_at_rest_is_read_again_after_ten_minutes_and_an_hour(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    started(world)
+    forced_read_fails(world, bridge)
+    reads = [request.at for request in bridge.requests if request.path == "/lockState"]
+    assert len(reads) == 1
+    world.run(6000)
+    reads = [request.at for request in bridge.requests if request.path == "/lockState"]
+    assert [round(later - earlier, -1) for earlier, later in pairwise(reads)] == [610, 3610]
+    world.run(24 * 3600)
+    assert len([request for request in bridge.requests if request.path == "/lockState"]) == 3
+    assert lock.wakeups == 0
+
+
+def test_unreachable_ends_by_a_successful_lock_state(world: World, bridge: SimulatedBridge) -> None:
+    started(world)
+    forced_read_fails(world, bridge)
+    others = list(bridge.faults.active)
+    bridge.faults.frozen_cache(LOCK_ID).begin()
+    for fault in others:
+        fault.end()
+    world.run(500)
+    assert not is_fresh(world)
+    world.run(150)
+    assert is_fresh(world)
+    assert world.retained(SNAPSHOT)["source"] == "lock_state"
 
 
 @pytest.mark.parametrize("contrary", ["callback", "later entry"])

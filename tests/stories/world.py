@@ -160,6 +160,7 @@ class Process:
         self.has_stopped = False
         self.is_alive = True
         self.calls: list[CallBridge] = []
+        self.sent: list[tuple[float, CallBridge]] = []
         self._paths: tuple[CallbackPath, ...] = ()
         self._order: ConnectMqtt | None = None
         self._timer: float | None = None
@@ -215,6 +216,7 @@ class Process:
                     self.world.after(BROKER_S, self._acknowledge, message_id)
             case CallBridge():
                 self.calls.append(effect)
+                self.sent.append((self.world.now, effect))
                 self._call(effect)
             case OpenCallbackDoor(paths):
                 self._paths = paths
