@@ -5,7 +5,6 @@ One request at a time, a minimum gap between an answer and the next request, ide
 growing delay; nothing is ever repeated that moves a lock (no such request is made here).
 """
 
-from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, auto
@@ -14,25 +13,17 @@ from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.auth_ladder import AuthLadder
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
-from nuki2mqtt.gateway.callback_lease import (
-    Full,
-    Held,
-    OwnCallback,
-    Register,
-    Unregister,
-    next_release,
-    next_step,
-)
+from nuki2mqtt.gateway.callback_lease import OwnCallback
+from nuki2mqtt.gateway.callback_registration import CallbackRegistration
+from nuki2mqtt.gateway.forced_reads import ForcedReads
 from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge, Effect, Level, Log, Moment
 from nuki2mqtt.model.bridge import BridgeView
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
     BridgeRequest,
-    CallbackAddRequest,
     CallbackListAnswer,
     CallbackListRequest,
-    CallbackRemoveRequest,
     InfoAnswer,
     InfoRequest,
     ListRequest,
@@ -42,22 +33,13 @@ from nuki2mqtt.protocol.bridge_api import (
 )
 from nuki2mqtt.protocol.settings import BridgeSettings, PollSettings
 
-LEASE_S = 900.0  # docs/architecture.md, "One state change"
 UNCLEAN_START_S = 2.0  # docs/architecture.md, "Whom we talk to": the last process's request may still run
 HINT_DELAY_S = 1.0
 HINT_GAP_S = 2.0
 FAST_SHARE = 3
-_DAY_S = 86400.0
 _LONGEST_RETRY_S = 60.0
 _DOUBLINGS = 6
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
-_READ_TRIES = 3
-# A read that did not reach the lock has decided nothing. Without another try a lock at rest would stay
-# unavailable until somebody moves it.
-_UNREACHED_RETRIES_S = (600.0, 3600.0)
-# After these the lock was not woken, so that the one read that was wanted may be tried again.
-_NOT_READ = frozenset({BridgeErrorKind.BUSY, BridgeErrorKind.REFUSED, BridgeErrorKind.TOKEN_REFUSED})
-_LEASE_STEPS = 8
 _UPTIME_WOBBLE_S = 20.0  # whole seconds, and an answer's way of up to 15 s
 
 
@@ -80,16 +62,8 @@ class Job:
     nuki_id: NukiId | None = None
 
 
-@dataclass(slots=True)
-class _Wish:
-    device_type: int
-    due: float
-    tries: int = 0
-    unreached: int = 0
-
-
 class BridgeLink:
-    """The queue, cadence, health and callback lease of one configured Bridge."""
+    """The queue, cadence and health of one configured Bridge."""
 
     def __init__(self, settings: BridgeSettings, poll: PollSettings, memory: BridgeMemory) -> None:
         self.settings = settings
@@ -101,15 +75,13 @@ class BridgeLink:
         self.clock: BridgeClock | None = None
         self.started: datetime | None = None
         self._booted: float | None = None
-        self.own: OwnCallback | None = None
-        self.lease = "off"
+        self.callback = CallbackRegistration(settings.link)
+        self.reads = ForcedReads(poll.forced_min_s, poll.forced_per_day)
         self.problem: str | None = None
         self.busy_answers = 0
-        self.forced_reads = 0
         self.unconfirmed_hints = 0
         self.is_verified = False
         self.is_fast = False
-        self.is_released = True
         self.was_rebooted = False
         self.was_clock_set = False
         self._poll = poll
@@ -117,10 +89,6 @@ class BridgeLink:
         self._is_releasing = False
         self._is_contact_ended = False
         self._due: dict[JobKind, float] = {}
-        self._lease_job: Job | None = None
-        self._lease_steps = 0
-        self._wishes: dict[NukiId, _Wish] = {}
-        self._reads: dict[NukiId, deque[float]] = {}
         self._in_flight: tuple[int, Job, float] | None = None
         self._calls = 0
         self._earliest = 0.0
@@ -139,7 +107,27 @@ class BridgeLink:
     @property
     def queue(self) -> int:
         """How many requests wait."""
-        return len(self._wishes) + (self._lease_job is not None)
+        return len(self.reads) + (self.callback.step is not None)
+
+    @property
+    def own(self) -> OwnCallback | None:
+        """Where the Bridge calls us."""
+        return self.callback.own
+
+    @property
+    def lease(self) -> str:
+        """How our callback stands there."""
+        return self.callback.state
+
+    @property
+    def forced_reads(self) -> int:
+        """How many reads woke a lock."""
+        return self.reads.made
+
+    @property
+    def is_released(self) -> bool:
+        """Whether no callback slot of ours is left to give back."""
+        return self.callback.is_released
 
     def start(self, now: Moment, *, after_unclean_end: bool = False) -> None:
         """Begin to ask, identity first."""
@@ -153,10 +141,8 @@ class BridgeLink:
     def stop(self) -> None:
         """Ask nothing more; an answer under way is ignored."""
         self._is_active = False
-        self._wishes.clear()
-        self._lease_job = None
-        self.own = None
-        self.lease = "off"
+        self.reads.clear()
+        self.callback.stop()
 
     def pair(self, token: Secret, now: Moment, *, replace_bridge: bool) -> None:
         """Use a new token from now on; with `replace_bridge` another Bridge may answer here, too."""
@@ -171,13 +157,9 @@ class BridgeLink:
     def release(self, now: Moment) -> None:
         """Give our callback slot back, then ask nothing more."""
         self._is_releasing = True
-        self._wishes.clear()
-        self._lease_job = None
+        self.reads.clear()
         self._due = {}
-        has_slot = self.own is not None and self.lease in {"held", "pending"}
-        self.is_released = not (self._is_active and has_slot and not self._is_contact_ended)
-        if not self.is_released:
-            self._due[JobKind.SLOTS] = now.monotonic
+        self.callback.release(now.monotonic, can_ask=self._is_active and not self._is_contact_ended)
 
     def end_contact(self, problem: str) -> list[Effect]:
         """Ask nothing more until a person has changed something."""
@@ -190,16 +172,11 @@ class BridgeLink:
 
     def set_own_callback(self, own: OwnCallback | None, now: Moment) -> None:
         """Where the Bridge shall call us from now on; None for nowhere."""
-        if own == self.own or self._is_releasing:
-            return
-        self.own = own
-        self.lease = "off" if own is None else "pending"
-        if own is not None:
-            self._due[JobKind.SLOTS] = now.monotonic
+        self.callback.set_own(own, now.monotonic)
 
     def is_wanted(self, nuki_id: NukiId) -> bool:
         """Whether a read of this lock still waits."""
-        return nuki_id in self._wishes
+        return nuki_id in self.reads
 
     def bring_list_forward(self, now: Moment) -> None:
         """A hint came: ask soon, never later than planned."""
@@ -210,28 +187,17 @@ class BridgeLink:
 
     def verify_lease(self, now: Moment) -> None:
         """Look at the callback slots at once."""
-        if self.own is not None and not self._is_releasing:
-            self._due[JobKind.SLOTS] = now.monotonic
+        self.callback.verify(now.monotonic)
 
     def want_lock_state(self, nuki_id: NukiId, device_type: int, now: Moment) -> bool:
         """Wake a lock to read it, within the budget; False if the budget of the day is spent."""
         if self._is_releasing or not self._is_active:
             return True
-        reads = self._reads.setdefault(nuki_id, deque())
-        while reads and now.monotonic - reads[0] >= _DAY_S:
-            reads.popleft()
-        if len(reads) >= self._poll.forced_per_day:
-            return False
-        due = now.monotonic if not reads else max(now.monotonic, reads[-1] + self._poll.forced_min_s)
-        wish = self._wishes.setdefault(nuki_id, _Wish(device_type, due))
-        wish.due = min(wish.due, due)
-        return True
+        return self.reads.want(nuki_id, device_type, now.monotonic)
 
     def drop_retry(self, nuki_id: NukiId) -> None:
         """The lock was heard of: no other read is needed for its sake."""
-        wish = self._wishes.get(nuki_id)
-        if wish is not None and wish.unreached:
-            del self._wishes[nuki_id]
+        self.reads.heard_of(nuki_id)
 
     # --- Time --------------------------------------------------------------------------------------
 
@@ -245,10 +211,9 @@ class BridgeLink:
     def _open_dues(self) -> list[float]:
         if not self.is_verified and not self._is_releasing:
             return [self._due[JobKind.INFO]]
-        dues = [*self._due.values(), *(wish.due for wish in self._wishes.values())]
-        if self._lease_job is not None:
-            dues.append(self._earliest)
-        return dues
+        step_due = None if self.callback.step is None else self._earliest
+        others = (self.reads.next_due(), self.callback.look_at, step_due)
+        return [*self._due.values(), *(due for due in others if due is not None)]
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Send the most urgent request that is due."""
@@ -262,9 +227,6 @@ class BridgeLink:
         self._in_flight = (self._calls, job, now.monotonic)
         if job.kind is JobKind.LIST:
             self._list_sent, self._hinted = now.monotonic, None
-        if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
-            self._reads[job.nuki_id].append(now.monotonic)
-            self.forced_reads += 1
         return [CallBridge(self.link, self._calls, job.request, self.ladder.mode, self.token)]
 
     def _next_job(self, now: float) -> Job | None:
@@ -275,12 +237,12 @@ class BridgeLink:
             return Job(JobKind.INFO, InfoRequest())
         if is_due(JobKind.LIST):
             return Job(JobKind.LIST, ListRequest())
-        for nuki_id, wish in self._wishes.items():
-            if wish.due <= now:
-                return Job(JobKind.LOCK_STATE, LockStateRequest(nuki_id, wish.device_type), nuki_id)
-        if self._lease_job is not None:
-            return self._lease_job
-        if is_due(JobKind.SLOTS):
+        read = self.reads.take(now)
+        if read is not None:
+            return Job(JobKind.LOCK_STATE, LockStateRequest(*read), read[0])
+        if self.callback.step is not None:
+            return Job(JobKind.LEASE, self.callback.step)
+        if self.callback.look_at is not None and self.callback.look_at <= now:
             return Job(JobKind.SLOTS, CallbackListRequest())
         return Job(JobKind.INFO, InfoRequest()) if is_due(JobKind.INFO) else None
 
@@ -307,26 +269,18 @@ class BridgeLink:
                 due = sent + cadence if self._hinted is None else min(sent + cadence, self._hinted)
                 self._plan(JobKind.LIST, max(due, now.monotonic))
             case JobKind.LOCK_STATE if job.nuki_id is not None and isinstance(event.answer, LockStateAnswer):
-                self._read(job.nuki_id, event.answer, now)
+                self.reads.answered(job.nuki_id, now.monotonic, has_reached=event.answer.success)
             case JobKind.INFO if isinstance(event.answer, InfoAnswer):
                 effects += self._informed(event.answer, sent, now)
             case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
-                effects += self._saw_slots(event.answer, now)
+                if self.view is not None:
+                    self.view = replace(self.view, slots=event.answer.slots)
+                effects += self.callback.saw(event.answer.slots, now.monotonic)
             case JobKind.LEASE if isinstance(event.answer, SuccessAnswer):
-                effects += self._took_step(event.answer, now)
+                effects += self.callback.took_step(event.answer, now.monotonic)
             case _:
                 pass
         return job, effects
-
-    def _read(self, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
-        wish = self._wishes.get(nuki_id)
-        if wish is None:
-            return
-        if answer.success or wish.unreached >= len(_UNREACHED_RETRIES_S):
-            del self._wishes[nuki_id]
-            return
-        wish.due = now.monotonic + _UNREACHED_RETRIES_S[wish.unreached]
-        wish.unreached += 1
 
     def _plan(self, kind: JobKind, due: float) -> None:
         if not self._is_releasing:
@@ -383,62 +337,6 @@ class BridgeLink:
         )
         return []
 
-    def _saw_slots(self, answer: CallbackListAnswer, now: Moment) -> list[Effect]:
-        if self.view is not None:
-            self.view = replace(self.view, slots=answer.slots)
-        self._due.pop(JobKind.SLOTS, None)
-        if self.own is None:
-            self.is_released = True
-            return []
-        if self._is_releasing:
-            step = next_release(answer.slots, self.own)
-            self._lease_job = self._lease_job_for(step)
-            self.is_released = step is None
-            return []
-        was, step_now = self.lease, next_step(answer.slots, self.own)
-        match step_now:
-            case Held():
-                self.lease, self._lease_steps = "held", 0
-                self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
-                return [] if was == "held" else [Log(Level.INFO, f"Bridge {self.link} calls us back.")]
-            case Full():
-                self.lease, self._lease_steps = "full", 0
-                self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
-                text = bridge_problems.slots_full(self.link, answer.slots)
-                return [Log(Level.DEBUG if was == "full" else Level.WARNING, text)]
-            case Register() | Unregister():
-                lost = was == "held" and isinstance(step_now, Register)
-                self.lease = "pending"
-                self._lease_steps += 1
-                if self._lease_steps > _LEASE_STEPS:
-                    return self._lease_failed("it does not keep what is registered", now)
-                self._lease_job = self._lease_job_for(step_now)
-                return [Log(Level.WARNING, bridge_problems.lease_lost(self.link))] if lost else []
-
-    @staticmethod
-    def _lease_job_for(step: Register | Unregister | None) -> Job | None:
-        match step:
-            case Register(url):
-                return Job(JobKind.LEASE, CallbackAddRequest(url))
-            case Unregister(slot):
-                return Job(JobKind.LEASE, CallbackRemoveRequest(slot.id))
-            case None:
-                return None
-
-    def _took_step(self, answer: SuccessAnswer, now: Moment) -> list[Effect]:
-        is_adding = self._lease_job is not None and isinstance(self._lease_job.request, CallbackAddRequest)
-        self._lease_job = None
-        if answer.success or not is_adding or self._is_releasing:
-            # Numbers are positions: look again before the next step.
-            self._due[JobKind.SLOTS] = now.monotonic
-            return []
-        return self._lease_failed(answer.message or "it gave no reason", now)
-
-    def _lease_failed(self, reason: str, now: Moment) -> list[Effect]:
-        self.lease, self._lease_steps = "refused", 0
-        self._plan(JobKind.SLOTS, now.monotonic + LEASE_S)
-        return [Log(Level.WARNING, bridge_problems.lease_refused(self.link, reason))]
-
     def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
         self._failures += 1
         delay = min(2.0 ** min(self._failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
@@ -457,26 +355,18 @@ class BridgeLink:
             case _:
                 pass
         if self._is_releasing:
-            # There is no time for another try; the next start cleans up. What failed may be an older request.
+            # What failed may be an older request.
             if job.kind in {JobKind.SLOTS, JobKind.LEASE}:
-                self.is_released, self._is_active = True, False
+                self.callback.failed(now.monotonic + delay)
             return self._tell(error, now)
         self._retry(job, now.monotonic + delay, error)
         return self._tell(error, now)
 
     def _retry(self, job: Job, due: float, error: BridgeError) -> None:
         if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
-            wish = self._wishes.get(job.nuki_id)
-            if wish is None:
-                return
-            wish.tries += 1
-            wish.due = max(due, self._reads[job.nuki_id][-1] + self._poll.forced_min_s)
-            is_spent = len(self._reads[job.nuki_id]) >= self._poll.forced_per_day
-            if error.kind not in _NOT_READ or is_spent or wish.tries >= _READ_TRIES:
-                del self._wishes[job.nuki_id]
-        elif job.kind is JobKind.LEASE:
-            self._lease_job = None
-            self._plan(JobKind.SLOTS, due)
+            self.reads.failed(job.nuki_id, error.kind, due)
+        elif job.kind in {JobKind.LEASE, JobKind.SLOTS}:
+            self.callback.failed(due)
         else:
             self._plan(job.kind, due)
         # What else is due waits as long: a Bridge in trouble is not to be hurried.

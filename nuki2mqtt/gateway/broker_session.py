@@ -17,6 +17,7 @@ from nuki2mqtt.gateway.vocabulary import (
     Subscription,
     Will,
 )
+from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.payloads import (
     OFFLINE,
     ONLINE,
@@ -54,6 +55,7 @@ class BrokerSession:
         self.has_read = False
         self.is_reconnecting = False
         self.snapshots: dict[str, RetainedSnapshot] = {}
+        self.bridges: set[NukiId] = set()
         self._has_spoken = False
         self._tree = tree
         self._ownership = Ownership(own)
@@ -78,7 +80,7 @@ class BrokerSession:
         self.is_reconnecting = self.protocol is not None
         topics = (tree.gateway_state, tree.gateway_info, tree.gateway_health, tree.home_assistant_status)
         will = Will(tree.gateway_state, OFFLINE) if self.role is Role.OWNER else None
-        filters = topics if self._has_spoken else (*topics, tree.snapshots_filter)
+        filters = topics if self._has_spoken else (*topics, tree.snapshots_filter, tree.bridges_filter)
         return ConnectMqtt(will, tuple(Subscription(topic, qos=0) for topic in filters))
 
     def handle(self, event: MqttConnected | MqttSubscribed | MqttLost | MqttReceived, now: float) -> list[News]:
@@ -86,6 +88,7 @@ class BrokerSession:
         match event:
             case MqttConnected(protocol):
                 self.protocol, self.is_reconnecting = protocol, False
+                self.has_read = False
                 self._ownership.connected(now)
                 self._quiet_at = None
                 return []
@@ -117,6 +120,8 @@ class BrokerSession:
                     must_contradict = self._ownership.heard_claim(claim, is_live=is_live, now=now)
             case Inbound.SNAPSHOT:
                 self._read_snapshot(event)
+            case Inbound.BRIDGE_AVAILABILITY:
+                self._read_bridge(event)
             case Inbound.HOME_ASSISTANT_STATUS:
                 return [News.BORN] if event.payload == ONLINE and is_live and was is Role.OWNER else []
             case None:
@@ -140,6 +145,11 @@ class BrokerSession:
         if retained is not None and len(self.snapshots) < MAX_SNAPSHOTS:
             self.snapshots[self._tree.device_topic(event.topic)] = retained
 
+    def _read_bridge(self, event: MqttReceived) -> None:
+        bridge_id = self._tree.bridge_of(event.topic)
+        if bridge_id is not None and not self._has_spoken and len(self.bridges) < MAX_SNAPSHOTS:
+            self.bridges.add(bridge_id)
+
     def _decide(self, now: float) -> list[News]:
         is_reading = self._quiet_at is not None or self.protocol is None
         if is_reading or not self.has_read or not self._ownership.decide(now):
@@ -150,6 +160,7 @@ class BrokerSession:
         """We speak from now on: the snapshots at the broker are our own."""
         self._has_spoken = True
         self.snapshots.clear()
+        self.bridges.clear()
 
     def handle_timer(self, now: float) -> list[News]:
         """The retained messages have arrived, or the other gateway's silence has lasted."""
@@ -164,4 +175,6 @@ class BrokerSession:
             return None
         if self._must_contradict and self.role is Role.OWNER:
             return self._may_contradict
-        return self._quiet_at if self._quiet_at is not None else self._ownership.next_deadline()
+        if not self.has_read:
+            return self._quiet_at
+        return self._ownership.next_deadline()

@@ -213,6 +213,9 @@ class Gateway:
             by_id = {retained.nuki_id: retained for retained in self._session.snapshots.values()}
             for nuki_id, device in self._topics.remembered():
                 self._projection.show_remembered(nuki_id, device, by_id.get(nuki_id))
+            remembered = {link.bridge_id for link in self._following.links.values() if link.bridge_id is not None}
+            for bridge_id in sorted(remembered | self._session.bridges):
+                self._projection.show_bridge_offline(bridge_id)
             self._session.forget_snapshots()
         self._projection.show_gateway(self._info())
         self._publications.opened()

@@ -62,6 +62,7 @@ class Projection:
         # What the rendered topics were rendered from: most reports change nothing.
         self._facts: dict[NukiId, DeviceFacts] = {}
         self._bridges: dict[str, tuple[object, ...]] = {}
+        self._shown_bridges: dict[str, NukiId] = {}
         self._listings: tuple[DeviceListing, ...] | None = None
         self._discovery = DiscoveryContext(
             base_topic=tree.base,
@@ -169,6 +170,10 @@ class Projection:
         facts = (view, link.started, link.own, is_online)
         if view is None or facts == self._bridges.get(link.link):
             return
+        former = self._shown_bridges.get(link.link)
+        if former is not None and former != view.bridge_id:
+            self.show_bridge_offline(former)
+        self._shown_bridges[link.link] = view.bridge_id
         self._bridges[link.link] = facts
         slots = None if view.slots is None else view_slots(view.slots, link.own)
         self._say(
@@ -178,6 +183,10 @@ class Projection:
         self._say(self._tree.bridge_availability(view.bridge_id), availability, Rank.GATEWAY)
         if self._settings.homeassistant.enabled:
             self._discover(homeassistant.render_bridge(view, self._discovery))
+
+    def show_bridge_offline(self, bridge_id: NukiId) -> None:
+        """Say that nothing is known of a Bridge now."""
+        self._say(self._tree.bridge_availability(bridge_id), OFFLINE, Rank.DEVICE)
 
     def show_gateway(self, info: GatewayInfo) -> None:
         """Say that we are here, and who we are."""

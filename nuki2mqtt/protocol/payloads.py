@@ -16,12 +16,13 @@ OFFLINE = b"offline"
 
 
 def _json(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    # What cannot be written as UTF-8 (half a character in a name) is shown as a question mark.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def render_time(at: datetime) -> str:
     """UTC with seconds and a Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _time(at: datetime | None) -> str | None:
@@ -143,7 +144,7 @@ def parse_retained_snapshot(body: bytes) -> RetainedSnapshot | None:
             device_type=int(value["device_type"]),
             body=body,
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 

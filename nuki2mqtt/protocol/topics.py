@@ -65,6 +65,7 @@ class Inbound(Enum):
     GATEWAY_INFO = auto()
     GATEWAY_HEALTH = auto()
     SNAPSHOT = auto()
+    BRIDGE_AVAILABILITY = auto()
     HOME_ASSISTANT_STATUS = auto()
 
 
@@ -133,6 +134,21 @@ class TopicTree:
         """Matches the snapshots of all devices."""
         return f"{self.base}/+"
 
+    @property
+    def bridges_filter(self) -> str:
+        """Matches the availability of all Bridges."""
+        return f"{self.base}/bridge/+/availability"
+
+    def bridge_of(self, topic: str) -> NukiId | None:
+        """The Bridge of an availability topic; None if this is none."""
+        head, _, tail = topic.removeprefix(f"{self.base}/bridge/").partition("/")
+        if not topic.startswith(f"{self.base}/bridge/") or tail != "availability":
+            return None
+        try:
+            return NukiId.from_hex(head)
+        except ValueError:
+            return None
+
     def parse(self, topic: str) -> Inbound | None:
         """What arrived at a topic that we subscribe to; None for anything else."""
         known = {
@@ -143,6 +159,8 @@ class TopicTree:
         }
         if topic in known:
             return known[topic]
+        if self.bridge_of(topic) is not None:
+            return Inbound.BRIDGE_AVAILABILITY
         head, _, last = topic.rpartition("/")
         if head == self.base and last:
             return Inbound.SNAPSHOT

@@ -120,9 +120,19 @@ def test_kill_and_restart_with_the_bridge_unreachable_shows_nothing_online_and_n
     for device in ("front_door", "intercom"):
         assert world.said(f"nuki2mqtt/{device}/availability") == ["offline"]
         assert all(json.loads(text)["stale"] for text in world.said(f"nuki2mqtt/{device}"))
-    assert world.retained("nuki2mqtt/bridge/0A1B2C3D/availability") != "online" or not world.said(
-        "nuki2mqtt/bridge/0A1B2C3D/availability"
-    )
+    assert world.said("nuki2mqtt/bridge/0A1B2C3D/availability") == ["offline"]
+
+
+def test_with_the_state_file_lost_nothing_of_before_is_online_either(world: World, bridge: SimulatedBridge) -> None:
+    started(world, Disk("1234abcd")).kill()
+    world.broker.log.clear()
+    bridge.faults.refuse_connections().begin()
+    world.start_gateway(disk=Disk("99999999"))
+    world.run(600)
+    assert world.retained(STATE) == "online"
+    online = [topic for topic, payload in world.broker.retained.items() if payload == b"online"]
+    assert online == [STATE]
+    assert world.retained(SNAPSHOT)["stale"] is True
 
 
 def test_device_goes_online_only_by_a_report_of_this_process(world: World, bridge: SimulatedBridge) -> None:
