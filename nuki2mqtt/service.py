@@ -5,8 +5,8 @@ Bridge's `/list` repairs the loss), everything else waits for room.
 """
 
 import asyncio
-import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
@@ -96,14 +96,19 @@ class Service:
         self._door = CallbackServer(self._accept, clock=clock)
         self._hosts = {bridge.link: (bridge.host, bridge.port) for bridge in settings.bridges}
         self._call_limits: dict[tuple[str, int], float] = {}
-        self._is_stopping = False
+        # What is said by ourselves and finds the inbox full; it goes before what others say.
+        self._own_events: deque[Event] = deque()
         self._has_stopped = False
 
     def request_stop(self) -> None:
         """Tidy up and end; may be called from a signal handler of the loop."""
-        self._is_stopping = True
-        with contextlib.suppress(asyncio.QueueFull):
-            self._inbox.put_nowait(StopRequested())
+        self._tell_own(StopRequested())
+
+    def _tell_own(self, event: Event) -> None:
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            self._own_events.append(event)
 
     async def run(self) -> None:
         """Run until a stop was requested and everything is tidied up."""
@@ -137,6 +142,8 @@ class Service:
 
     async def _next_event(self) -> Event | None:
         """The next event, or None when the gateway's deadline comes first."""
+        if self._own_events:
+            return self._own_events.popleft()
         if not self._inbox.empty():
             return self._inbox.get_nowait()
         deadline = self._gateway.next_deadline()
@@ -148,7 +155,7 @@ class Service:
             async with asyncio.timeout(min(wait_s, LONGEST_TURN_S)):
                 return await self._inbox.get()
         except TimeoutError:
-            return StopRequested() if self._is_stopping else None
+            return None
 
     def _beat(self, now: float) -> None:
         if self._heartbeat is None:
@@ -214,8 +221,7 @@ class Service:
             await asyncio.to_thread(self._state.save, memory)
         except StateFileError as error:
             event = MemoryNotSaved(str(error))
-        with contextlib.suppress(asyncio.QueueFull):
-            self._inbox.put_nowait(event)
+        self._tell_own(event)
 
     # --- From outside -------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from nuki2mqtt.adapters.state_file import read_memory
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
-from nuki2mqtt.gateway.bridge_problems import container_address, failure, slots_full
+from nuki2mqtt.gateway.bridge_problems import container_address, failure, pair_command, slots_full
 from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, SLOTS, is_container_internal
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
@@ -47,6 +47,7 @@ from nuki2mqtt.protocol.topics import TopicTree
 BROKER_S = 15.0
 RETAINED_S = 1.0
 GAP_S = 1.0
+BUSY_S = 3.0
 MAX_SKEW_S = 30.0
 
 
@@ -152,7 +153,7 @@ async def _bridges(setup: Setup, health: dict[str, Any] | None) -> list[Line]:
             token = bridge.token or (None if known is None else known.token)
             subject = "bridge"
             if token is None:
-                text = f"{bridge.link} has no token: nuki2mqtt pair --host {bridge.host}"
+                text = f"{bridge.link} has no token: {pair_command(bridge)}"
                 lines.append(Line(subject, False, text))
                 continue
             lines += await _bridge(setup, http, bridge, token, None if known is None else known.auth, health)
@@ -171,7 +172,7 @@ async def _bridge(
     try:
         answer = await caller.first_contact(learnt)
     except BridgeError as error:
-        text = failure(bridge.link, bridge.host, error, SystemClock().now().wall)
+        text = failure(bridge, error, SystemClock().now().wall)
         return [Line("bridge", False, text)]
     lines = [_identity(bridge, answer, caller.mode)]
     if answer.current_time is not None:
@@ -214,7 +215,16 @@ class _Caller:
         raise BridgeError(BridgeErrorKind.UNREADABLE, "no answer to /info")
 
     async def ask(self, request: BridgeRequest) -> Answer:
-        """One request."""
+        """One request, and another if the Bridge was busy: the running service asks it, too."""
+        try:
+            return await self._send(request)
+        except BridgeError as error:
+            if error.kind is not BridgeErrorKind.BUSY:
+                raise
+        await asyncio.sleep(BUSY_S)
+        return await self._send(request)
+
+    async def _send(self, request: BridgeRequest) -> Answer:
         params = sign(
             self._token,
             self.mode,
@@ -256,7 +266,7 @@ async def _callback(setup: Setup, caller: _Caller, bridge: BridgeSettings, healt
     try:
         answer = await caller.ask(CallbackListRequest())
     except BridgeError as error:
-        return Line("callback", False, failure(bridge.link, bridge.host, error, SystemClock().now().wall))
+        return Line("callback", False, failure(bridge, error, SystemClock().now().wall))
     if not isinstance(answer, CallbackListAnswer):
         return Line("callback", False, f"{bridge.link} does not tell its callback slots")
     if len(answer.slots) >= SLOTS and not any(PATH_PREFIX in slot.url for slot in answer.slots):

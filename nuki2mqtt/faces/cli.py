@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nuki2mqtt import __version__
 from nuki2mqtt.errors import SettingsError
 from nuki2mqtt.faces.health import run_health
-from nuki2mqtt.faces.setup import EXIT_OK, Setup, add_common_options, load, say_settings_error
+from nuki2mqtt.faces.setup import EXIT_INTERRUPTED, Setup, add_common_options, load, say_settings_error
 
 _STATUSES = """\
 exit statuses:
@@ -16,6 +16,7 @@ exit statuses:
   2   this command line is wrong
   75  another nuki2mqtt uses the state folder
   78  the settings are wrong; every mistake is listed
+  130 interrupted before the end
 """
 
 
@@ -44,13 +45,13 @@ def _pair(setup: Setup, options: argparse.Namespace) -> int:
 
 
 def _health(setup: Setup, _: argparse.Namespace) -> int:
-    return run_health(["--state-dir", str(setup.state_dir)])
+    return run_health(["--state-dir", str(setup.state_dir)])  # reached by `nuki2mqtt --config FILE health`
 
 
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
     return number
 
 
@@ -121,5 +122,5 @@ def run_cli(arguments: list[str]) -> int:
         status: int = options.function(setup, options)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return EXIT_OK
+        return EXIT_INTERRUPTED
     return status

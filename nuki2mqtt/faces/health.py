@@ -7,12 +7,14 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nuki2mqtt.adapters.heartbeat import is_fresh
 from nuki2mqtt.adapters.state_dir import HEARTBEAT, config_path, default_state_dir
 
-_STATE_DIR = re.compile(r"^state_dir:\s*[\"']?([^\"'#\s]+)", re.MULTILINE)
+# The usual file does not set it; any other spelling is left to the reader of all settings.
+_UNSET = re.compile(r"^state_dir:[ \t]*(null|~)?[ \t]*(#.*)?$", re.MULTILINE)
 
 
 def run_health(arguments: list[str]) -> int:
@@ -23,9 +25,10 @@ def run_health(arguments: list[str]) -> int:
         epilog="Example: nuki2mqtt health && echo alive. Exit status: 0 alive, 1 not.",
     )
     parser.add_argument("--config", metavar="FILE", help="settings file, if not the usual one")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="one setting over the file")
     parser.add_argument("--state-dir", metavar="DIR", help="the service's state folder, if not the usual one")
     options = parser.parse_args(arguments)
-    folder = Path(options.state_dir) if options.state_dir else find_state_dir(options.config)
+    folder = Path(options.state_dir) if options.state_dir else find_state_dir(options.config, options.set)
     if is_fresh(folder / HEARTBEAT):
         print("alive")
         return 0
@@ -34,13 +37,23 @@ def run_health(arguments: list[str]) -> int:
     return 1
 
 
-def find_state_dir(config: str | None) -> Path:
-    """The state folder as the service finds it, without reading all settings."""
-    configured = os.environ.get("NUKI2MQTT_STATE_DIR")
-    if configured is None:
+def find_state_dir(config: str | None, overrides: Sequence[str] = ()) -> Path:
+    """The state folder as the service finds it; all settings are read only where one of them may be it."""
+    if not overrides and "NUKI2MQTT_STATE_DIR" not in os.environ:
         try:
-            found = _STATE_DIR.search(config_path(config, os.environ).read_text(encoding="utf-8"))
+            text = config_path(config, os.environ).read_text(encoding="utf-8")
         except (OSError, ValueError):
-            found = None
-        configured = found[1] if found is not None and found[1] not in {"null", "~"} else None
-    return Path(configured) if configured else default_state_dir(os.environ, sys.platform)
+            text = ""
+        if "state_dir" not in _UNSET.sub("", "\n".join(_without_comments(text))):
+            return default_state_dir(os.environ, sys.platform)
+    from nuki2mqtt.errors import SettingsError  # noqa: PLC0415 - large
+    from nuki2mqtt.faces.setup import load  # noqa: PLC0415 - large
+
+    try:
+        return load(argparse.Namespace(config=config, set=list(overrides))).state_dir
+    except SettingsError:
+        return default_state_dir(os.environ, sys.platform)
+
+
+def _without_comments(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.lstrip().startswith("#")]

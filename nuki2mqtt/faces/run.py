@@ -1,6 +1,7 @@
 """`nuki2mqtt run`: the service itself."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -44,6 +45,9 @@ def run(setup: Setup) -> int:
             _LOG.exception("This is a mistake in nuki2mqtt: please report it with these lines.")
             return EXIT_FAILED
         marker.clear()
+        # `nuki2mqtt health` shall not find us alive for two more minutes.
+        with contextlib.suppress(OSError):
+            (setup.state_dir / HEARTBEAT).unlink()
     return EXIT_OK
 
 

@@ -15,6 +15,7 @@ from nuki2mqtt.protocol.settings_reader import read_settings
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_IN_USE = 75  # EX_TEMPFAIL of sysexits.h: another process uses the state folder
+EXIT_INTERRUPTED = 130  # as shells say it
 EXIT_SETTINGS = 78  # EX_CONFIG of sysexits.h
 
 
@@ -46,7 +47,8 @@ def add_common_options(parser: argparse.ArgumentParser, *, is_verb: bool) -> Non
         "--set",
         metavar="KEY=VALUE",
         action="append",
-        default=argparse.SUPPRESS if is_verb else [],
+        dest="set_behind" if is_verb else "set",
+        default=[],
         help="one setting over file and environment, e.g. --set mqtt.host=192.0.2.2 (visible to other users of this "
         "machine: give secrets by file or environment)",
     )
@@ -65,7 +67,7 @@ def load(options: argparse.Namespace) -> Setup:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError((SettingsProblem(str(path), f"cannot be read: {reason}"),)) from None
     overrides: dict[str, str] = {}
-    for item in options.set:
+    for item in [*options.set, *getattr(options, "set_behind", [])]:
         key, separator, value = item.partition("=")
         if not separator:
             raise SettingsError((SettingsProblem("--set", f"{key!r} has no value: write --set KEY=VALUE"),))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -23,7 +24,18 @@ def watch(setup: Setup) -> int:
         asyncio.run(_watch(setup, lambda line: print(line, flush=True)))
     except KeyboardInterrupt:
         print()
+    except ExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is not None:
+            raise
+        _stop_printing()
+    except BrokenPipeError:
+        _stop_printing()
     return EXIT_OK
+
+
+def _stop_printing() -> None:
+    """Nobody reads on (`watch | head`): the interpreter must not find that out again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _watch(setup: Setup, say: Say) -> None:
@@ -60,8 +72,12 @@ def describe(tree: TopicTree, message: MqttReceived) -> str:
     elif isinstance(value, dict) and "event_type" in value:
         details = " ".join(f"{key}={item}" for key, item in value.items() if key not in {"event_type", "actor"})
         text = f"{value['event_type']}: {details}"
-    printable = "".join(char if char.isprintable() else "?" for char in text[:_MAX_TEXT])
-    return f"{topic:<28} {printable}{mark}"
+    return f"{_printable(topic):<28} {_printable(text)}{mark}"
+
+
+def _printable(text: str) -> str:
+    """What may be shown in a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_TEXT])
 
 
 def _snapshot(value: dict[str, Any]) -> str:

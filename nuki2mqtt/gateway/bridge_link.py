@@ -105,6 +105,12 @@ class BridgeLink:
         return self.token is None
 
     @property
+    def memory(self) -> BridgeMemory:
+        """What to remember: a token only if it was handed over, a mode only if it was found out."""
+        handed_over = self.token if self.token != self.settings.token else None
+        return BridgeMemory(self.bridge_id, handed_over, self.ladder.learnt)
+
+    @property
     def queue(self) -> int:
         """How many requests wait."""
         return len(self.reads) + (self.callback.step is not None)
@@ -300,7 +306,7 @@ class BridgeLink:
         expected = self.bridge_id
         told = {answer.hardware_id, answer.server_id} - {None}
         if seen is not None and expected is not None and told and expected not in told:
-            return self.end_contact(bridge_problems.other_bridge(self.link, self.settings.host, expected, seen))
+            return self.end_contact(bridge_problems.other_bridge(self.settings, expected, seen))
         if seen is None:
             text = bridge_problems.nameless(self.link)
             is_new, self.problem = text != self.problem, text
@@ -375,7 +381,7 @@ class BridgeLink:
     def _tell(self, error: BridgeError, now: Moment) -> list[Effect]:
         if error.kind is BridgeErrorKind.TOKEN_REFUSED and not self.ladder.is_exhausted:
             return [Log(Level.DEBUG, f"Bridge {self.link} refused the token; trying {self.ladder.mode} next.")]
-        text = bridge_problems.failure(self.link, self.settings.host, error, now.wall)
+        text = bridge_problems.failure(self.settings, error, now.wall)
         is_new = error.kind is not self._problem_kind
         self.problem, self._problem_kind = text, error.kind
         return [Log(Level.WARNING if is_new else Level.DEBUG, text)]

@@ -6,6 +6,7 @@ from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.payloads import render_time
+from nuki2mqtt.protocol.settings import BridgeSettings
 
 _STEPS = {
     BridgeErrorKind.REFUSED: "Check its power and address, and that the HTTP API is on in the Nuki app "
@@ -21,24 +22,31 @@ _STEPS = {
 }
 
 
-def failure(link: str, host: str, error: BridgeError, wall: datetime) -> str:
+def pair_command(bridge: BridgeSettings) -> str:
+    """What to type to pair with this Bridge."""
+    port = "" if bridge.port == BridgeSettings(host=bridge.host).port else f" --port {bridge.port}"
+    return f"nuki2mqtt pair --host {bridge.host}{port}"
+
+
+def failure(bridge: BridgeSettings, error: BridgeError, wall: datetime) -> str:
     """One failed request."""
     if error.kind is BridgeErrorKind.TOKEN_REFUSED:
         return (
-            f"Bridge {link} refuses the token (401). Check `token`, and that the clocks agree to a minute: here it "
-            f"is {render_time(wall)}, and a Bridge without internet runs wrong. A new token: "
-            f"nuki2mqtt pair --host {host}"
+            f"Bridge {bridge.link} refuses the token (401). Check `token`, and that the clocks agree to a minute: here "
+            f"it is {render_time(wall)}, and a Bridge without internet runs wrong. A new token: "
+            f"{pair_command(bridge)}"
         )
+    link = bridge.link
     detail = f" ({error.detail})" if error.detail else ""
     step = _STEPS.get(error.kind, "If this lasts, restart the Bridge.")
     return f"Bridge {link}: {error.kind}{detail}. {step}"
 
 
-def other_bridge(link: str, host: str, old: NukiId, new: NukiId) -> str:
+def other_bridge(bridge: BridgeSettings, old: NukiId, new: NukiId) -> str:
     """Another Bridge answers at a configured address."""
     return (
-        f"At {link} answers Bridge {new}, but {old} is expected there. It is not asked any more. If you replaced "
-        f"the Bridge, set `id: {new}` in its settings or run: nuki2mqtt pair --host {host} --replace"
+        f"At {bridge.link} answers Bridge {new}, but {old} is expected there. It is not asked any more. If you "
+        f"replaced the Bridge, set `id: {new}` in its settings or run: {pair_command(bridge)} --replace"
     )
 
 

@@ -39,6 +39,7 @@ class News(StrEnum):
 
     OWNED = auto()  # the base is ours: connect with a will
     YIELDED = auto()  # another gateway owns it after all: fall silent
+    WAITING = auto()  # another gateway seems to own it: wait for its sign of life
     SILENCED = auto()  # another gateway owns it: stay silent
     READY = auto()  # connected and subscribed as owner: speak
     CLOSED = auto()  # the connection is gone
@@ -167,6 +168,8 @@ class BrokerSession:
         if self._quiet_at is not None and now >= self._quiet_at:
             self._quiet_at = None
             self.has_read = True
+            news = self._decide(now)
+            return news if news or self.role is not Role.LOOKING else [News.WAITING]
         return self._contradict(now) or self._decide(now)
 
     def next_deadline(self) -> float | None:

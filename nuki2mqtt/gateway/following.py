@@ -74,6 +74,8 @@ class Following:
         self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)
         self.watches = {link: CallbackWatch() for link in self.links}
         self.is_active = False
+        # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
+        self._others = {link: known for link, known in memory.bridges.items() if link not in self.links}
         self._settings = settings
         self._instance = instance
         self._callback_secret = callback_secret
@@ -118,6 +120,10 @@ class Following:
         """Whether no callback slot of ours is left to give back."""
         return not self.is_active or all(link.is_released for link in self.links.values())
 
+    def remember_bridges(self) -> dict[str, BridgeMemory]:
+        """What to remember of all Bridges."""
+        return self._others | {name: link.memory for name, link in self.links.items()}
+
     @property
     def needs_pairing(self) -> bool:
         """Whether a token is missing."""
@@ -132,7 +138,8 @@ class Following:
         """A token was handed over."""
         link = self.links.get(event.link)
         if link is None:
-            text = f"A token for {event.link} was handed over, but no such Bridge is configured: add it to `bridges`."
+            self._others[event.link] = BridgeMemory(token=event.token)
+            text = f"A token for {event.link} is kept, but no such Bridge is configured: add it to `bridges`."
             return [Log(Level.WARNING, text)]
         link.pair(event.token, now, replace_bridge=event.replace_bridge)
         if not self.is_active:

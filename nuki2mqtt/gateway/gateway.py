@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from nuki2mqtt.gateway.bridge_link import BridgeLink
+from nuki2mqtt.gateway.bridge_problems import pair_command
 from nuki2mqtt.gateway.broker_session import BrokerSession, News
 from nuki2mqtt.gateway.following import Following
-from nuki2mqtt.gateway.ownership import Role
+from nuki2mqtt.gateway.ownership import LIVE_S, Role
 from nuki2mqtt.gateway.projection import Projection, bridge_health
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
-    BridgeMemory,
     BridgePaired,
     CallbackDoorFailed,
     CallbackDoorOpened,
@@ -98,7 +97,7 @@ class Gateway:
         effects: list[Effect] = [self._session.connect_order()]
         for link in self._following.links.values():
             if link.needs_pairing:
-                text = f"Bridge {link.link} has no token. Pair it: nuki2mqtt pair --host {link.settings.host}"
+                text = f"Bridge {link.link} has no token. Pair it: {pair_command(link.settings)}"
                 effects.append(Log(Level.WARNING, text))
         if not self._following.links:
             text = "No Bridge is configured. Add its address under `bridges`, then: nuki2mqtt pair --host ADDRESS"
@@ -179,6 +178,8 @@ class Gateway:
                     self._publications.closed()
                     self._following.deactivate()
                     effects += [self._session.connect_order(), Log(Level.ERROR, self._other_owns())]
+                case News.WAITING:
+                    effects.append(Log(Level.WARNING, self._other_seems_to_own()))
                 case News.SILENCED:
                     self._following.deactivate()
                     effects.append(Log(Level.ERROR, self._other_owns()))
@@ -201,6 +202,13 @@ class Gateway:
         return (
             f"Another gateway ({self._session.other_instance}) owns the base topic {self._tree.base!r}: this one is "
             "silent until it is gone. Stop one of the two, or give this one another `mqtt.base_topic`."
+        )
+
+    def _other_seems_to_own(self) -> str:
+        return (
+            f"Another gateway ({self._session.other_instance}) seems to own the base topic {self._tree.base!r}: "
+            f"waiting {LIVE_S:.0f} s at most for its sign of life. If it is still used, give this one another "
+            "`mqtt.base_topic`."
         )
 
     def _announce(self) -> None:
@@ -292,7 +300,7 @@ class Gateway:
 
     def _remember(self) -> list[Effect]:
         memory = Memory(
-            bridges={name: self._bridge_memory(link) for name, link in self._following.links.items()},
+            bridges=self._following.remember_bridges(),
             devices=dict(self._topics.known),
             retired_topics=dict(self._topics.retired),
         )
@@ -300,11 +308,6 @@ class Gateway:
             return []
         self._memory, self._must_save_again = memory, False
         return [Remember(memory)]
-
-    @staticmethod
-    def _bridge_memory(link: BridgeLink) -> BridgeMemory:
-        handed_over = link.token if link.token != link.settings.token else None
-        return BridgeMemory(link.bridge_id, handed_over, link.ladder.learnt)
 
     # --- The end ------------------------------------------------------------------------------------------------------
 

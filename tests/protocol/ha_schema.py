@@ -58,12 +58,7 @@ def complaints(topic: str, payload: dict[str, Any]) -> list[str]:
     """What Home Assistant, or our contract, has against this message; empty for a good one."""
     found: list[str] = []
     parts = topic.split("/")
-    if (
-        len(parts) < 4
-        or parts[-3] != "device"
-        or parts[-1] != "config"
-        or not IDENTIFIER.fullmatch(parts[-2])
-    ):
+    if len(parts) < 4 or parts[-3] != "device" or parts[-1] != "config" or not IDENTIFIER.fullmatch(parts[-2]):
         found.append(f"{topic} is no discovery topic")
     elif not parts[-2].startswith("nuki2mqtt_"):
         found.append(f"{topic} does not carry our prefix")
@@ -142,9 +137,7 @@ def _component(component: dict[str, Any]) -> list[str]:
     if platform not in PLATFORMS:
         return [f"unknown platform {platform!r}"]
     required, allowed = PLATFORMS[platform]
-    found = _keys(
-        "component", component, {"p", "uniq_id", "qos"} | required, COMMON_KEYS | required | allowed
-    )
+    found = _keys("component", component, {"p", "uniq_id", "qos"} | required, COMMON_KEYS | required | allowed)
     found += _topics("component", component, {"stat_t", "cmd_t"})
     found += _availability("component", component)
     found += _common(component)

@@ -99,15 +99,11 @@ WITHOUT_UNLATCH = frozenset({Action.LOCK, Action.UNLOCK, Action.LOCK_N_GO})
 RENDERED = {
     "smart_lock_2": render_device(FRONT_DOOR, CONTEXT),
     "smart_lock_4": render_device(dataclasses.replace(BACK_DOOR, features=BATTERY), CONTEXT),
-    "smart_door": render_device(
-        OFFICE, dataclasses.replace(CONTEXT, base_topic="home/nuki2mqtt", prefix="ha")
-    ),
+    "smart_door": render_device(OFFICE, dataclasses.replace(CONTEXT, base_topic="home/nuki2mqtt", prefix="ha")),
     "opener": render_device(OPENER, CONTEXT),
     "unknown_type": render_device(UNKNOWN, CONTEXT),
     "no_unlatch": render_device(dataclasses.replace(BACK_DOOR, permitted=WITHOUT_UNLATCH), CONTEXT),
-    "plain_words": render_device(
-        BACK_DOOR, dataclasses.replace(CONTEXT, open_states=False, command_ts=False)
-    ),
+    "plain_words": render_device(BACK_DOOR, dataclasses.replace(CONTEXT, open_states=False, command_ts=False)),
     "bridge": render_bridge(BRIDGE, CONTEXT),
     "gateway": render_gateway("c0ffee12-77ab", CONTEXT),
 }
@@ -210,9 +206,7 @@ def test_nothing_unpermitted_is_offered(facts: DeviceFacts, context: DiscoveryCo
 
 
 @given(facts=devices, context=contexts)
-def test_what_opens_an_undocumented_door_is_never_offered(
-    facts: DeviceFacts, context: DiscoveryContext
-) -> None:
+def test_what_opens_an_undocumented_door_is_never_offered(facts: DeviceFacts, context: DiscoveryContext) -> None:
     unknown = dataclasses.replace(facts, device_type=99)
     found = components(render_device(unknown, context))
     assert "pl_open" not in found["lock"]

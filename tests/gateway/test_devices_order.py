@@ -1,0 +1,352 @@
+"""The ordering rule, sentence by sentence (docs/architecture.md, "One state change", 4)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from nuki2mqtt.gateway.bridge_clock import BridgeClock
+from nuki2mqtt.gateway.devices import Doubt
+from nuki2mqtt.model.state import DeviceState
+from tests.gateway.builders import (
+    CLOCK,
+    LINK,
+    LOCK,
+    LOCKED,
+    LOCKING,
+    OTHER_LINK,
+    UNLOCKED,
+    ZERO,
+    Seen,
+    entry,
+    moment,
+    state,
+    wall,
+)
+
+# --- "/list entries are ordered by their own timestamp, raw, per Bridge" ---
+
+
+def test_a_newer_entry_replaces_an_older_one() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.listed(40, UNLOCKED, 35)
+
+    assert seen.held == (3, "list", wall(35))
+
+
+def test_an_entry_with_an_older_timestamp_than_the_last_one_changes_nothing() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    verdict = seen.listed(40, UNLOCKED, 4)
+
+    assert seen.held == (1, "list", wall(5))
+    assert (verdict.doubt, verdict.is_newer_entry, verdict.events) == (None, False, ())
+
+
+def test_entries_are_ordered_by_the_raw_timestamp_also_when_the_mapping_moved() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.clock = BridgeClock(CLOCK.offset + 8, 8)
+    seen.listed(40, UNLOCKED, 6)
+
+    assert seen.held == (3, "list", wall(-2))
+
+
+def test_the_same_timestamp_with_another_state_is_taken() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.listed(40, UNLOCKED, 5)
+
+    assert seen.held == (3, "list", wall(5))
+
+
+def test_the_same_entry_again_is_no_newer_one() -> None:
+    seen = Seen()
+    first = seen.listed(10, LOCKED, 5)
+    again = seen.listed(40, LOCKED, 5)
+
+    assert (first.is_newer_entry, again.is_newer_entry) == (True, False)
+    assert seen.held == (1, "list", wall(5))
+
+
+def test_a_newer_timestamp_with_the_same_state_is_a_newer_entry() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    verdict = seen.listed(40, LOCKED, 35)
+
+    assert (verdict.is_newer_entry, verdict.time, verdict.events) == (True, ZERO + 35, ())
+    assert seen.held == (1, "list", wall(35))
+
+
+# --- "a callback has none and counts as of its arrival" ---
+
+
+def test_a_callback_counts_as_of_its_arrival() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+
+    assert seen.held == (3, "callback", wall(20))
+
+
+def test_callbacks_are_taken_in_the_order_of_their_arrival() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.called(20, LOCKED)
+
+    assert seen.held == (1, "callback", wall(20))
+
+
+def test_a_read_that_woke_the_lock_counts_as_of_its_arrival() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 9)
+    seen.read(20, UNLOCKED)
+
+    assert seen.held == (3, "lock_state", wall(20))
+
+
+# --- "overrides a callback only if its timestamp (mapped, 2 s tolerance) is not older than its arrival" ---
+
+
+@pytest.mark.parametrize(
+    ("behind", "overrides"), [(-5, True), (0, True), (1.9, True), (2.0, True), (2.1, False), (2700, False)]
+)
+@pytest.mark.parametrize("source", ["callback", "lock_state"])
+def test_an_entry_overrides_unless_it_is_more_than_2_s_older(behind: float, source: str, *, overrides: bool) -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, -9000)
+    (seen.called if source == "callback" else seen.read)(20, UNLOCKED)
+    seen.listed(40, LOCKED, 20 - behind)
+
+    assert seen.held == ((1, "list", wall(20 - behind)) if overrides else (3, source, wall(20)))
+
+
+@pytest.mark.parametrize("skew", [-3600.0, 22.0, 86400.0])
+@pytest.mark.parametrize(("behind", "overrides"), [(1.9, True), (2.1, False)])
+def test_the_timestamp_is_mapped_to_our_clock(skew: float, behind: float, *, overrides: bool) -> None:
+    seen = Seen(clock=BridgeClock(CLOCK.offset + skew, skew))
+    seen.listed(10, LOCKED, -9000 + skew)
+    seen.called(20, UNLOCKED)
+    seen.listed(40, LOCKED, 20 - behind + skew)
+
+    assert (seen.held[1] == "list") is overrides
+
+
+def test_an_entry_from_our_future_counts_as_of_now() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 500)
+
+    assert seen.held == (1, "list", wall(10))
+
+
+# --- "an older entry that contradicts it changes nothing; one /lockState decides" ---
+
+
+@pytest.mark.parametrize(
+    ("said_later", "doubt"),
+    [
+        (state(1, 2), Doubt.CONTRADICTED),
+        (state(3, 3), Doubt.CONTRADICTED),
+        (state(3, 2, mode=3), Doubt.CONTRADICTED),
+        (state(3, 2), None),
+        (state(3), None),
+        (state(3, 2, mode=None), None),
+        (state(3, 2, critical=True), None),
+    ],
+)
+def test_only_a_contradiction_raises_a_doubt(said_later: DeviceState, doubt: Doubt | None) -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    verdict = seen.listed(40, said_later, 17)
+
+    assert (verdict.doubt, verdict.events) == (doubt, ())
+    assert seen.held == (3, "callback", wall(20))
+
+
+def test_the_unchanged_entry_from_before_the_callback_raises_the_doubt() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+
+    assert seen.listed(21, LOCKED, 5).doubt is Doubt.CONTRADICTED
+
+
+def test_a_doubt_that_was_settled_is_not_raised_again() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.listed(21, LOCKED, 5)
+    seen.settle(25)
+
+    assert [seen.listed(at, LOCKED, 5).doubt for at in (51, 81, 3600)] == [None, None, None]
+    assert seen.held == (3, "callback", wall(20))
+
+
+def test_the_next_callback_may_be_doubted_anew() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.settle(25)
+    seen.called(30, LOCKING)
+
+    assert seen.listed(40, LOCKED, 5).doubt is Doubt.CONTRADICTED
+
+
+def test_the_read_decides_and_is_not_doubted() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.read(22, LOCKED)
+
+    assert seen.held == (1, "lock_state", wall(22))
+    assert seen.listed(40, UNLOCKED, 5).doubt is None
+
+
+# --- entries without a timestamp, Bridges without a clock, clocks that were set ---
+
+
+def test_an_entry_without_a_timestamp_counts_from_the_first_answer_that_said_the_same() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, None)
+    seen.listed(40, LOCKED, None)
+
+    assert seen.held == (1, "list", wall(10))
+
+
+def test_an_entry_without_a_timestamp_does_not_override_a_callback_by_repeating_itself() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, None)
+    seen.called(20, UNLOCKED)
+
+    assert seen.listed(40, LOCKED, None).doubt is Doubt.CONTRADICTED
+    assert seen.held == (3, "callback", wall(20))
+
+
+def test_an_entry_without_a_timestamp_that_says_something_new_counts_as_of_now() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, None)
+    seen.called(20, UNLOCKED)
+    seen.listed(40, state(4, 2), None)
+
+    assert seen.held == (4, "list", wall(40))
+
+
+def test_without_the_bridge_s_clock_an_entry_counts_as_of_its_first_arrival() -> None:
+    seen = Seen(clock=None)
+    seen.listed(10, LOCKED, 5)
+    seen.listed(40, LOCKED, 5)
+
+    assert seen.held == (1, "list", wall(10))
+
+
+def test_without_the_bridge_s_clock_an_unchanged_entry_does_not_override_a_callback() -> None:
+    seen = Seen(clock=None)
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.listed(40, LOCKED, 5)
+
+    assert seen.held == (3, "callback", wall(20))
+
+
+def test_without_the_bridge_s_clock_a_newer_entry_overrides_a_callback() -> None:
+    seen = Seen(clock=None)
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.listed(40, LOCKED, 35)
+
+    assert seen.held == (1, "list", wall(40))
+
+
+def test_a_clock_set_back_makes_older_timestamps_newer_ones() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.clock = BridgeClock(CLOCK.offset - 3600, -3600)
+    seen.devices.forget_order(LINK)
+    seen.listed(40, UNLOCKED, 35 - 3600)
+
+    assert seen.held == (3, "list", wall(35))
+
+
+def test_the_order_of_another_bridge_is_not_forgotten() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.devices.forget_order(OTHER_LINK)
+    seen.listed(40, UNLOCKED, 4)
+
+    assert seen.held == (1, "list", wall(5))
+
+
+@pytest.mark.parametrize("set_by", [0.0, -3600.0])
+def test_the_same_entry_is_no_newer_one_because_the_clock_was_set(set_by: float) -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.devices.forget_order(LINK)
+    seen.clock = BridgeClock(CLOCK.offset + set_by, set_by)
+
+    assert not seen.listed(40, LOCKED, 5).is_newer_entry
+
+
+def test_an_unchanged_entry_does_not_override_a_callback_because_the_clock_was_set_back() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(20, UNLOCKED)
+    seen.clock = BridgeClock(CLOCK.offset - 3600, -3600)
+    seen.devices.forget_order(LINK)
+    seen.listed(40, LOCKED, 5)
+
+    assert seen.held == (3, "callback", wall(20))
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+@pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0, -6e10])
+def test_a_timestamp_from_another_age_breaks_nothing(year: int, ahead: float) -> None:
+    seen = Seen(clock=BridgeClock(CLOCK.offset + ahead, ahead))
+    seen.devices.apply_entry(
+        LINK, replace(entry(LOCKED, 0), at=datetime(year, 1, 1, tzinfo=UTC)), seen.clock, moment(10)
+    )
+
+    assert seen.held[:2] == (1, "list")
+
+
+# --- two Bridges: "the newest report wins" ---
+
+
+@pytest.mark.parametrize(("other_at", "winner"), [(30, 3), (5, 3), (4.9, 1)])
+def test_of_two_bridges_the_newest_entry_wins(other_at: float, winner: int) -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.listed(40, UNLOCKED, other_at, OTHER_LINK)
+
+    assert seen.held[0] == winner
+
+
+def test_each_bridge_s_raw_order_is_its_own() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 9000)
+    seen.clock = BridgeClock(CLOCK.offset - 10_000, -10_000)
+    seen.listed(40, UNLOCKED, 30 - 10_000, OTHER_LINK)
+
+    assert seen.held == (3, "list", wall(30))
+
+
+def test_the_older_bridge_does_not_take_the_device_back_by_repeating_itself() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.listed(11, UNLOCKED, 8, OTHER_LINK)
+
+    assert seen.listed(40, LOCKED, 5).events == ()
+    assert seen.held == (3, "list", wall(8))
+    assert seen.devices.link_of(LOCK) == OTHER_LINK
+
+
+def test_a_callback_of_either_bridge_counts() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.listed(10, LOCKED, 6, OTHER_LINK)
+    seen.called(20, UNLOCKED, OTHER_LINK)
+    seen.called(25, LOCKED)
+
+    assert seen.held == (1, "callback", wall(25))

@@ -1,0 +1,291 @@
+"""The newest payload per topic, what the broker was told, and events that are said once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuki2mqtt.gateway.publications import MAX_EVENTS, MAX_UNDER_WAY, Publications, Rank
+from nuki2mqtt.gateway.vocabulary import MqttPublished, MqttRefused, Publish
+from tests.gateway.builders import only, said, topics
+
+DEVICE, STATE, GATEWAY, DISCOVERY = Rank.DEVICE, Rank.GATEWAY_STATE, Rank.GATEWAY, Rank.DISCOVERY
+
+
+def opened() -> Publications:
+    publications = Publications()
+    publications.opened()
+    return publications
+
+
+def take(publications: Publications, now: float = 0.0) -> list[tuple[str, str]]:
+    """All that is said now, with the broker taking each message at once."""
+    told = list[tuple[str, str]]()
+    while effects := publications.flush(now):
+        told += said(effects)
+        for publish in only(effects, Publish):
+            publications.ended(MqttPublished(publish.message_id))
+    return told
+
+
+def tell(publications: Publications, number: int, received: float = 0.0) -> None:
+    publications.tell("lock/event", "lock/event/late", str(number).encode(), received)
+
+
+# --- states ---
+
+
+def test_a_state_is_said_retained_once_with_its_qos() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    publications.say("b", b"2", DEVICE, qos=0)
+
+    assert publications.flush(0) == [
+        Publish(1, "a", b"1", 1, retain=True),
+        Publish(2, "b", b"2", 0, retain=True),
+    ]
+    assert publications.flush(0) == []
+
+
+def test_only_differences_are_said() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    first = take(publications)
+    publications.say("a", b"1", DEVICE)
+    equal = take(publications)
+    publications.say("a", b"2", DEVICE)
+
+    assert (first, equal, take(publications)) == ([("a", "1")], [], [("a", "2")])
+
+
+def test_an_equal_payload_is_said_again_on_request() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    take(publications)
+    publications.say("a", b"1", DEVICE, again=True)
+
+    assert take(publications) == [("a", "1")]
+
+
+def test_only_the_newest_payload_of_a_topic_waits() -> None:
+    publications = Publications()
+    for number in range(500):
+        publications.say("a", str(number).encode(), DEVICE)
+    publications.opened()
+
+    assert take(publications) == [("a", "499")]
+    assert publications.said("a") == b"499"
+    assert publications.said("b") is None
+
+
+def test_nothing_is_said_without_a_connection() -> None:
+    publications = Publications()
+    publications.say("a", b"1", DEVICE)
+    tell(publications, 1)
+
+    assert publications.flush(0) == []
+    assert not publications.is_idle
+
+
+def test_after_a_connection_everything_is_said_again_by_rank() -> None:
+    publications = opened()
+    for topic, rank in (("config", DISCOVERY), ("info", GATEWAY), ("state", STATE), ("lock", DEVICE), ("door", DEVICE)):
+        publications.say(topic, b"x", rank)
+    take(publications)
+    publications.closed()
+    publications.say("info", b"y", GATEWAY)
+    publications.opened()
+
+    assert take(publications) == [("lock", "x"), ("door", "x"), ("state", "x"), ("info", "y"), ("config", "x")]
+
+
+def test_all_topics_of_some_ranks_can_be_said_again() -> None:
+    publications = opened()
+    for topic, rank in (("config", DISCOVERY), ("state", STATE), ("lock", DEVICE)):
+        publications.say(topic, b"x", rank)
+    take(publications)
+    publications.say_again(lambda rank: rank is not STATE)
+
+    assert take(publications) == [("lock", "x"), ("config", "x")]
+
+
+def test_a_state_that_was_under_way_when_the_connection_ended_is_said_again() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    publications.flush(0)
+    publications.closed()
+    publications.opened()
+
+    assert take(publications) == [("a", "1")]
+
+
+def test_a_refused_message_is_not_said_again_on_this_connection() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    publications.flush(0)
+    publications.ended(MqttRefused(1, "not authorised"))
+
+    assert publications.is_idle
+    assert take(publications) == []
+
+
+# --- events ---
+
+
+def test_an_event_is_never_retained_and_said_after_the_states() -> None:
+    publications = opened()
+    tell(publications, 1)
+    publications.say("lock", b"x", DEVICE)
+
+    assert publications.flush(0) == [
+        Publish(1, "lock", b"x", 1, retain=True),
+        Publish(2, "lock/event", b"1", 1, retain=False),
+    ]
+
+
+def test_an_event_is_said_once() -> None:
+    publications = opened()
+    tell(publications, 1)
+    first = take(publications)
+    publications.closed()
+    publications.opened()
+    publications.say_again(lambda _: True)
+
+    assert (first, take(publications)) == ([("lock/event", "1")], [])
+
+
+@pytest.mark.parametrize(
+    ("said_at", "topic"), [(0, "lock/event"), (9.9, "lock/event"), (10, "lock/event/late"), (3600, "lock/event/late")]
+)
+def test_an_event_is_late_10_s_after_we_received_it(said_at: float, topic: str) -> None:
+    publications = Publications()
+    tell(publications, 1, received=0)
+    publications.opened()
+
+    assert take(publications, said_at) == [(topic, "1")]
+
+
+def test_events_are_said_in_their_order_and_each_by_its_own_age() -> None:
+    publications = Publications()
+    for number, received in enumerate((0, 5, 95)):
+        tell(publications, number, received)
+    publications.opened()
+
+    assert take(publications, 100) == [("lock/event/late", "0"), ("lock/event/late", "1"), ("lock/event", "2")]
+
+
+def test_events_under_way_wait_again_in_order_before_the_others() -> None:
+    publications = opened()
+    for number in range(30):
+        tell(publications, number)
+    publications.flush(0)
+    publications.ended(MqttPublished(3))
+    publications.closed()
+    waiting = publications.events_waiting
+    publications.opened()
+
+    assert waiting == 29
+    assert [payload for _, payload in take(publications)] == [str(number) for number in range(30) if number != 2]
+
+
+def test_at_most_1000_events_wait_and_the_oldest_is_dropped_and_counted() -> None:
+    publications = Publications()
+    for number in range(MAX_EVENTS + 7):
+        tell(publications, number)
+    publications.opened()
+    told = [int(payload) for _, payload in take(publications)]
+
+    assert (MAX_EVENTS, publications.events_dropped) == (1000, 7)
+    assert told == list(range(7, MAX_EVENTS + 7))
+
+
+def test_at_most_1000_events_are_kept_when_those_under_way_come_back() -> None:
+    publications = opened()
+    for number in range(MAX_EVENTS + MAX_UNDER_WAY):
+        publications.flush(0)
+        tell(publications, number)
+    publications.closed()
+
+    assert publications.events_waiting <= MAX_EVENTS
+
+
+# --- under way ---
+
+
+def test_at_most_20_messages_are_under_way() -> None:
+    publications = opened()
+    for number in range(50):
+        publications.say(f"t{number}", b"x", DEVICE)
+        tell(publications, number)
+    first = publications.flush(0)
+    publications.ended(MqttPublished(1))
+    publications.ended(MqttRefused(2, "too large"))
+
+    assert len(first) == 20
+    assert topics(publications.flush(0)) == ["t20", "t21"]
+    assert publications.flush(0) == []
+
+
+def test_an_acknowledgement_of_an_earlier_connection_is_nobody_s() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    (old,) = only(publications.flush(0), Publish)
+    publications.closed()
+    publications.opened()
+    (new,) = only(publications.flush(0), Publish)
+    publications.ended(MqttPublished(old.message_id))
+    was_idle = publications.is_idle
+    publications.ended(MqttPublished(new.message_id))
+
+    assert (was_idle, publications.is_idle) == (False, True)
+
+
+STEP = st.one_of(
+    st.tuples(st.just("say"), st.integers(0, 4), st.integers(0, 3)),
+    st.tuples(st.just("tell"), st.integers(0, 0), st.integers(0, 0)),
+    st.tuples(st.sampled_from(["open", "close", "ack", "flush"]), st.integers(0, 0), st.integers(0, 0)),
+)
+
+
+@given(st.lists(STEP, max_size=80))
+def test_in_the_end_the_broker_holds_the_newest_of_each_topic_and_every_event(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    publications = Publications()
+    wanted, broker, events = dict[str, str](), dict[str, str](), list[str]()
+    flying = list[Publish]()
+    told = 0
+
+    def deliver(publish: Publish) -> None:
+        publications.ended(MqttPublished(publish.message_id))
+        if publish.retain:
+            broker[publish.topic] = publish.payload.decode()
+        else:
+            events.append(publish.payload.decode())
+
+    for order, topic, payload in steps:
+        match order:
+            case "say":
+                wanted[f"t{topic}"] = str(payload)
+                publications.say(f"t{topic}", str(payload).encode(), Rank(topic % 4))
+            case "tell":
+                tell(publications, told)
+                told += 1
+            case "open":
+                flying.clear()
+                publications.opened()
+            case "close":
+                flying.clear()
+                publications.closed()
+            case "ack" if flying:
+                deliver(flying.pop(0))
+            case "flush":
+                flying += only(publications.flush(0), Publish)
+        assert len(flying) <= MAX_UNDER_WAY
+    publications.opened()
+    while effects := publications.flush(0):
+        for publish in only(effects, Publish):
+            deliver(publish)
+
+    assert broker == wanted
+    assert events == [str(number) for number in range(told)]
+    assert publications.is_idle
