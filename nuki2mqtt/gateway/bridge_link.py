@@ -165,7 +165,9 @@ class BridgeLink:
         self._is_releasing = True
         self.reads.clear()
         self._due = {}
-        self.callback.release(now.monotonic, can_ask=self._is_active and not self._is_contact_ended)
+        # A Bridge in trouble would be asked too late; the next start cleans up.
+        can_ask = self._is_active and not self._is_contact_ended and self._problem_kind is None
+        self.callback.release(now.monotonic, can_ask=can_ask)
 
     def end_contact(self, problem: str) -> list[Effect]:
         """Ask nothing more until a person has changed something."""

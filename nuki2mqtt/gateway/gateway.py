@@ -41,7 +41,7 @@ from nuki2mqtt.protocol.topics import TopicTree
 
 HEALTH_S = 60.0
 NO_BROKER_S = 20.0  # Bridges are followed without a broker from then on: no ring shall be lost
-STOP_S = 6.0  # container engines kill after 10 s
+STOP_S = 4.0  # container engines kill after 10 s, and the broker is given some of them
 BORN_MIN_S = 1.0
 BORN_SPAN_S = 4.0
 

@@ -4,7 +4,7 @@ import pytest
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
-from nuki2mqtt.gateway.vocabulary import BridgeMemory, CallBridge, Effect, Level, Log
+from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge, Effect, Level, Log
 from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
@@ -306,9 +306,9 @@ def test_a_stopped_link_asks_nothing_and_ignores_the_answer_under_way() -> None:
     line.now = 31
     call = line.sent(ListRequest)
     line.link.stop()
-    effects = line.answer(call, EMPTY_LIST)
+    heard = line.link.handle_answer(BridgeAnswered(LINK, call.call_id, EMPTY_LIST), moment(31), is_clock_trusted=True)
 
-    assert (effects, line.due, line.tick(), line.link.queue, line.link.lease) == ([], None, [], 0, "off")
+    assert (heard, line.due, line.tick(), line.link.queue, line.link.lease) == ((None, []), None, [], 0, "off")
 
 
 def test_a_link_that_is_started_again_waits_for_the_request_under_way() -> None:

@@ -17,7 +17,7 @@ from nuki2mqtt.gateway.vocabulary import (
 )
 from nuki2mqtt.protocol.payloads import GatewayClaim, RetainedSnapshot
 from nuki2mqtt.protocol.topics import TopicTree
-from tests.gateway.builders import LOCK, wall
+from tests.gateway.builders import BRIDGE_ID, LOCK, wall
 
 TREE = TopicTree("home/nuki2mqtt", "homeassistant")
 STATE, INFO, HEALTH = "home/nuki2mqtt/gateway/state", "home/nuki2mqtt/gateway/info", "home/nuki2mqtt/gateway/health"
@@ -207,6 +207,23 @@ def test_at_most_1000_snapshots_are_kept() -> None:
         session.hear(f"home/nuki2mqtt/d{number}", SNAPSHOT, 0.1, retained=True)
 
     assert (MAX_SNAPSHOTS, len(session.snapshots)) == (1000, 1000)
+
+
+@pytest.mark.parametrize("retained", [True, False])
+def test_until_we_speak_bridges_are_read_by_their_id(*, retained: bool) -> None:
+    session = reading()
+    session.hear("home/nuki2mqtt/bridge/0A1B2C3D/availability", b"online", 0.1, retained=retained)
+    session.hear("home/nuki2mqtt/bridge/0A1B2C3D", b"{}", 0.1, retained=retained)
+    session.hear("home/nuki2mqtt/bridge/front/availability", b"online", 0.1, retained=retained)
+
+    assert (session.bridges, session.snapshots) == ({BRIDGE_ID}, {})
+
+
+def test_after_we_spoke_bridges_are_our_own_and_not_read() -> None:
+    session = owner()
+    session.hear("home/nuki2mqtt/bridge/0A1B2C3D/availability", b"online", 5, retained=True)
+
+    assert session.bridges == set()
 
 
 # --- the owner ---

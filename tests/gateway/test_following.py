@@ -1,5 +1,7 @@
 """From what Bridges say to snapshots that we vouch for: the parts joined, before anything is published."""
 
+from dataclasses import replace
+
 import pytest
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
@@ -11,9 +13,13 @@ from nuki2mqtt.gateway.vocabulary import (
     Memory,
     OpenCallbackDoor,
 )
+from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
     Answer,
+    InfoRequest,
+    ListAnswer,
+    ListRequest,
     LockStateAnswer,
     LockStateRequest,
 )
@@ -23,11 +29,13 @@ from tests.gateway.builders import (
     LINK,
     LOCK,
     LOCKED,
+    OPENER,
     OTHER_LINK,
     UNLOCKED,
     ZERO,
     called,
     entry,
+    info,
     moment,
     only,
     read,
@@ -164,6 +172,40 @@ def test_a_lock_listed_without_a_state_is_read_once_at_the_start() -> None:
 
     assert [type(call.request) for call in only(effects, CallBridge)].count(LockStateRequest) == 1
     assert scene.is_fresh()
+
+
+@pytest.mark.parametrize(
+    ("bridge_type", "scan", "is_fresh"),
+    [(1, (OPENER,), False), (1, (LOCK, OPENER), True), (1, (), True), (2, (OPENER,), True), (None, (OPENER,), True)],
+)
+def test_five_scans_of_a_hardware_bridge_that_miss_a_device_make_it_stale(
+    bridge_type: int | None, scan: tuple[NukiId, ...], *, is_fresh: bool
+) -> None:
+    scene = followed()
+    scene.answer(scene.until(InfoRequest), info(scene.now, scan=[LOCK]))
+    for _ in range(5):
+        scene.answer(scene.until(InfoRequest), replace(info(scene.now, scan=scan), bridge_type=bridge_type))
+
+    assert scene.is_fresh() is is_fresh
+
+
+def test_the_signal_of_the_last_scan_that_heard_the_device_is_shown() -> None:
+    scene = followed()
+    scene.answer(scene.until(InfoRequest), info(scene.now, scan=[LOCK]))
+    scene.answer(scene.until(InfoRequest), info(scene.now, scan=[OPENER]))
+
+    assert scene.following.snapshot(LOCK, moment(scene.now)).rssi_dbm == -67
+
+
+def test_after_the_bridge_s_clock_was_set_back_its_entries_are_taken_again() -> None:
+    scene = followed()
+    scene.reports = (entry(UNLOCKED, -3000),)
+    scene.run(200)
+    before = scene.following.snapshot(LOCK, moment(scene.now)).state_code
+    scene.answer(scene.until(InfoRequest), info(scene.now - 3600))
+    scene.answer(scene.until(ListRequest), ListAnswer(scene.reports))
+
+    assert (before, scene.following.snapshot(LOCK, moment(scene.now)).state_code) == (1, 3)
 
 
 def test_503_prolongs_and_401_does_not() -> None:

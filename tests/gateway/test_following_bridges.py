@@ -65,6 +65,15 @@ def test_with_the_budget_spent_the_callback_stands_and_is_counted_once() -> None
     assert len([text for text in logged(effects, "debug") if "reads of the day are spent" in text]) == 1
 
 
+def test_a_stuck_transition_is_no_hint_that_could_be_unconfirmed() -> None:
+    scene = Scene.of(f"{CONFIG}poll: {{forced_per_day: 0}}\n")
+    scene.reports = (entry(state(4, 2), -5),)
+    scene.activate()
+    scene.run(600)
+
+    assert scene.following.links[LINK].unconfirmed_hints == 0
+
+
 def test_a_callback_brings_the_list_forward() -> None:
     scene = followed()
     scene.now = 10

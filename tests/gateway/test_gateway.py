@@ -137,6 +137,21 @@ def test_everything_remembered_is_told_offline_and_stale_before_the_gateway_is_o
     assert json.loads(dict(told)[DEVICE])["stale"] is True
 
 
+def test_a_bridge_of_an_earlier_process_is_told_offline_before_the_gateway_is_online() -> None:
+    hand = Hand.with_config(memory=Memory(bridges={LINK: BridgeMemory(BRIDGE_ID)}))
+    hand.tell(MqttConnected("5"))
+    hand.tell(MqttSubscribed())
+    hand.tell(MqttReceived("nuki2mqtt/bridge/0BADB01D/availability", b"online", retained=True))
+    hand.wait(0.2)
+    hand.tell(MqttLost("reconnecting"))
+
+    assert said(hand.connect())[:3] == [
+        ("nuki2mqtt/bridge/0A1B2C3D/availability", "offline"),
+        ("nuki2mqtt/bridge/0BADB01D/availability", "offline"),
+        (STATE, "online"),
+    ]
+
+
 def test_the_last_known_lock_stays_readable_in_the_stale_snapshot() -> None:
     hand = Hand.with_config(memory=REMEMBERED)
     kept = b'{"id":"1A2B3C4D","name":"Front door","device_type":4,"lock":"LOCKED","stale":false}'
@@ -178,6 +193,22 @@ def test_what_this_process_saw_follows_when_the_broker_has_what_is_stale() -> No
 
 
 # --- another gateway ---
+
+
+def test_another_gateway_that_may_be_gone_is_waited_for_with_a_word() -> None:
+    hand = Hand.with_config()
+    hand.tell(MqttConnected("5"))
+    hand.tell(MqttSubscribed())
+    for topic, payload in ((STATE, b"online"), (INFO, claim("other", 60))):
+        hand.tell(MqttReceived(topic, payload, retained=True))
+    effects = hand.wait(0.5)
+    later = hand.wait(149)
+    heir = hand.wait(1)
+
+    assert len(logged(effects, "warning")) == 1
+    assert "other" in logged(effects, "warning")[0]
+    assert (said(effects + later), asked(effects + later)) == ([], [])
+    assert [order.will for order in only(heir, ConnectMqtt)] == [WILL]
 
 
 def test_another_live_gateway_makes_us_silent_with_a_loud_word() -> None:

@@ -238,13 +238,20 @@ def serve(hand: Hand, call: CallBridge, slots: list[str]) -> list[Effect]:
             raise AssertionError(call)
 
 
-def test_a_broker_that_takes_nothing_holds_us_6_s_at_most() -> None:
+def test_a_broker_that_takes_nothing_holds_us_4_s_at_most() -> None:
     hand = followed()
     effects = hand.tell(StopRequested())
-    early = hand.wait(5.9)
+    early = hand.wait(3.9)
     late = hand.wait(0.1)
 
     assert (only(effects + early, Stop), only(late, Stop)) == ([], [Stop()])
+
+
+def test_without_a_broker_there_is_nobody_to_wait_for() -> None:
+    hand = followed()
+    hand.tell(MqttLost("gone"))
+
+    assert only(hand.tell(StopRequested()), Stop) == [Stop()]
 
 
 def test_a_second_request_to_stop_changes_nothing() -> None:

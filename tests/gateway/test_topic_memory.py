@@ -81,6 +81,13 @@ def test_a_slug_once_used_by_another_id_is_not_given_away() -> None:
     assert topics(made) == {FRONT: "door_3c4d"}
 
 
+def test_a_topic_that_another_device_has_is_not_given_away() -> None:
+    made = memory_of(Memory(devices={BACK: DeviceMemory("door", "Door", 4)}))
+    made.assign([snapshot(FRONT, "Door")])
+
+    assert topics(made) == {BACK: "door", FRONT: "door_3c4d"}
+
+
 def test_a_device_gets_back_the_slug_that_it_once_had() -> None:
     made = memory_of(Memory(retired_topics={"door": FRONT}))
     made.assign([snapshot(FRONT, "Door")])
