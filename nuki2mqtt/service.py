@@ -237,7 +237,7 @@ class Service:
         told: str | None = None
         while True:
             try:
-                for paired in self._state.take_pairing():
+                for paired in await asyncio.to_thread(self._state.take_pairing):
                     register_secret(paired.token)
                     await self._inbox.put(paired)
             except StateFileError as error:

@@ -1,6 +1,8 @@
 """Files for our eyes only, written whole or not at all. Every function raises OSError."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -26,6 +28,15 @@ def write_private_file(path: Path, data: bytes, *, keep_as: Path | None = None) 
         temp.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def read_regular_file(path: Path, limit: int) -> bytes:
+    """At most `limit` bytes of a file; links, pipes and devices are refused, for they may never end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return file.read(limit)
 
 
 def try_write(path: Path, data: bytes) -> None:

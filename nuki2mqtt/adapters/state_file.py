@@ -21,6 +21,7 @@ from nuki2mqtt.adapters.clock import Entropy, SystemEntropy
 from nuki2mqtt.adapters.private_file import (
     FILE_MODE,
     make_private_folder,
+    read_regular_file,
     remove_leftovers,
     try_write,
     write_private_file,
@@ -43,6 +44,7 @@ _MAX_FILE_BYTES = 16 * 1024 * 1024
 _MACHINE_ID = Path("/etc/machine-id")
 _STATE = "state.json"
 _PAIRING = "pairing.json"
+_MAX_PAIRING = 65_536
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +129,7 @@ class StateFile:
             except FileNotFoundError:
                 if not taken.exists():  # left by a process that was killed while reading
                     return ()
-            body = taken.read_bytes()
+            body = read_regular_file(taken, _MAX_PAIRING)
             taken.unlink()
         except NotADirectoryError:
             return ()

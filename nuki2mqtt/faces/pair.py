@@ -5,6 +5,7 @@ import sys
 
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.log_output import register_secret
+from nuki2mqtt.adapters.private_file import make_private_folder, try_write
 from nuki2mqtt.adapters.state_file import write_pairing
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind, StateFileError
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
@@ -16,6 +17,16 @@ from nuki2mqtt.protocol.settings import BridgeSettings
 def pair(setup: Setup, host: str, port: int, *, replace: bool) -> int:
     """One `/auth` call (30 s); the token goes to the state folder, where the service takes it."""
     link = BridgeSettings(host=host, port=port).link
+    try:
+        # Before the walk to the button, not after it.
+        make_private_folder(setup.state_dir)
+        try_write(setup.state_dir / "pairing.json", b"")
+    except OSError as error:
+        text = (
+            f"{setup.state_dir} cannot be written ({error.strerror}): run this as the user of the service, or as root"
+        )
+        print(text, file=sys.stderr)
+        return EXIT_FAILED
     print(f"Press the button of the Bridge at {link} within 30 seconds (shortly; its ring lights up) ...", flush=True)
     try:
         answer = asyncio.run(_ask(host, port))

@@ -12,6 +12,8 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_reader import read_settings
 
+_MAX_BYTES = 1_048_577  # settings.md: more than 1 MiB is refused
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_IN_USE = 75  # EX_TEMPFAIL of sysexits.h: another process uses the state folder
@@ -59,7 +61,7 @@ def load(options: argparse.Namespace) -> Setup:
     path = config_path(options.config, os.environ)
     text: str | None = None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read_text(path)
     except FileNotFoundError:
         if options.config is not None:
             raise SettingsError((SettingsProblem(str(path), "there is no such file"),)) from None
@@ -80,7 +82,13 @@ def load(options: argparse.Namespace) -> Setup:
 
 
 def _read_secret_file(name: str) -> str:
-    return Path(name).read_text(encoding="utf-8")
+    return _read_text(Path(name))
+
+
+def _read_text(path: Path) -> str:
+    # Bounded, for it may be a device that never ends; one byte too many tells the reader of it.
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES).decode()
 
 
 def say_settings_error(error: SettingsError) -> int:

@@ -12,7 +12,7 @@ from enum import IntEnum, auto
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.auth_ladder import AuthLadder
-from nuki2mqtt.gateway.bridge_clock import BridgeClock
+from nuki2mqtt.gateway.bridge_clock import TOLERANCE_S, BridgeClock
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_registration import CallbackRegistration
 from nuki2mqtt.gateway.forced_reads import ForcedReads
@@ -92,8 +92,9 @@ class BridgeLink:
         self._in_flight: tuple[int, Job, float] | None = None
         self._calls = 0
         self._earliest = 0.0
-        self._failures = 0
+        self._failures: dict[JobKind, int] = {}
         self._problem_kind: BridgeErrorKind | None = None
+        self._problem_job: JobKind | None = None
         self._list_sent = float("-inf")
         self._hinted: float | None = None  # a hint that came since the last /list was sent
 
@@ -166,7 +167,8 @@ class BridgeLink:
         self.reads.clear()
         self._due = {}
         # A Bridge in trouble would be asked too late; the next start cleans up.
-        can_ask = self._is_active and not self._is_contact_ended and self._problem_kind is None
+        is_well = self._problem_kind in {None, BridgeErrorKind.BUSY}
+        can_ask = self._is_active and not self._is_contact_ended and is_well
         self.callback.release(now.monotonic, can_ask=can_ask)
 
     def end_contact(self, problem: str) -> list[Effect]:
@@ -269,7 +271,7 @@ class BridgeLink:
             return None, []
         if isinstance(event.answer, BridgeError):
             return job, self._failed(job, event.answer, now, is_clock_trusted=is_clock_trusted)
-        effects = self._recovered()
+        effects = self._recovered(job.kind)
         self.ladder.accepted()
         match job.kind:
             case JobKind.LIST:
@@ -294,11 +296,12 @@ class BridgeLink:
         if not self._is_releasing:
             self._due[kind] = due
 
-    def _recovered(self) -> list[Effect]:
-        self._failures = 0
-        if self._problem_kind is None:
+    def _recovered(self, kind: JobKind) -> list[Effect]:
+        # Only what failed can get well: an /info that answers is no answer to a /list that does not.
+        self._failures.pop(kind, None)
+        if self._problem_kind is None or self._problem_job is not kind:
             return []
-        self.problem = self._problem_kind = None
+        self.problem = self._problem_kind = self._problem_job = None
         return [Log(Level.INFO, f"Bridge {self.link} answers again.")]
 
     def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
@@ -314,13 +317,15 @@ class BridgeLink:
             is_new, self.problem = text != self.problem, text
             self._plan(JobKind.INFO, now.monotonic + _LONGEST_RETRY_S)
             return [Log(Level.WARNING, text)] if is_new else []
-        self.is_verified, self.problem = True, None
+        effects: list[Effect] = []
+        if self.problem is not None and self._problem_kind is None:
+            effects.append(Log(Level.INFO, f"Bridge {self.link} is {seen}."))
+            self.problem = None
+        self.is_verified = True
         self.bridge_id = seen
         old = self.view
         if answer.current_time is not None:
-            clock = BridgeClock.read(answer.current_time, now, travelled_s=now.monotonic - sent)
-            self.was_clock_set = self.clock is not None and not clock.agrees_with(self.clock)
-            self.clock = clock
+            self._read_clock(answer.current_time, now, travelled_s=now.monotonic - sent)
         if answer.uptime_s is not None:
             booted = now.monotonic - answer.uptime_s
             # The uptime may have passed its last value again since a boot; the time of the boot tells.
@@ -343,32 +348,43 @@ class BridgeLink:
             cloud_connected=answer.server_connected,
             slots=None if old is None else old.slots,
         )
-        return []
+        return effects
+
+    def _read_clock(self, current_time: datetime, now: Moment, *, travelled_s: float) -> None:
+        clock = BridgeClock.read(current_time, now, travelled_s=travelled_s)
+        if self.clock is None or travelled_s <= TOLERANCE_S:
+            self.was_clock_set = self.clock is not None and not clock.agrees_with(self.clock)
+            self.clock = clock
+        elif not clock.agrees_with(self.clock, travelled_s):
+            # A slow answer says little of the time, but this much it says.
+            self.was_clock_set, self.clock = True, clock
 
     def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
-        self._failures += 1
-        delay = min(2.0 ** min(self._failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
+        failures = self._failures.get(job.kind, 0) + 1
+        self._failures[job.kind] = failures
+        delay = min(2.0 ** min(failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
         match error.kind:
             case BridgeErrorKind.BUSY:
                 self.busy_answers += 1
             case BridgeErrorKind.TOKEN_REFUSED:
                 self.ladder.refused(now.monotonic, is_clock_trusted=is_clock_trusted)
-                step = self._failures - 1
+                step = failures - 1
                 is_early = step < len(_REFUSED_RETRIES_S)
                 delay = _REFUSED_RETRIES_S[step] if is_early else _LONGEST_RETRY_S
             case BridgeErrorKind.REFUSED | BridgeErrorKind.TIMEOUT | BridgeErrorKind.RESET:
                 # Somebody else may answer at this address next time.
                 self.is_verified = False
                 self._plan(JobKind.INFO, now.monotonic + delay)
+                self._failures[JobKind.INFO] = max(failures, self._failures.get(JobKind.INFO, 0))
             case _:
                 pass
         if self._is_releasing:
             # What failed may be an older request.
             if job.kind in {JobKind.SLOTS, JobKind.LEASE}:
                 self.callback.failed(now.monotonic + delay)
-            return self._tell(error, now)
+            return self._tell(job, error, now)
         self._retry(job, now.monotonic + delay, error)
-        return self._tell(error, now)
+        return self._tell(job, error, now)
 
     def _retry(self, job: Job, due: float, error: BridgeError) -> None:
         if job.kind is JobKind.LOCK_STATE and job.nuki_id is not None:
@@ -380,10 +396,10 @@ class BridgeLink:
         # What else is due waits as long: a Bridge in trouble is not to be hurried.
         self._earliest = max(self._earliest, due)
 
-    def _tell(self, error: BridgeError, now: Moment) -> list[Effect]:
+    def _tell(self, job: Job, error: BridgeError, now: Moment) -> list[Effect]:
         if error.kind is BridgeErrorKind.TOKEN_REFUSED and not self.ladder.is_exhausted:
             return [Log(Level.DEBUG, f"Bridge {self.link} refused the token; trying {self.ladder.mode} next.")]
         text = bridge_problems.failure(self.settings, error, now.wall)
         is_new = error.kind is not self._problem_kind
-        self.problem, self._problem_kind = text, error.kind
+        self.problem, self._problem_kind, self._problem_job = text, error.kind, job.kind
         return [Log(Level.WARNING if is_new else Level.DEBUG, text)]

@@ -38,7 +38,7 @@ def failure(bridge: BridgeSettings, error: BridgeError, wall: datetime) -> str:
         )
     link = bridge.link
     detail = f" ({error.detail})" if error.detail else ""
-    step = _STEPS.get(error.kind, "If this lasts, restart the Bridge.")
+    step = _STEPS.get(error.kind, "Check host and port: is it a Nuki Bridge? If it is and this lasts, restart it.")
     return f"Bridge {link}: {error.kind}{detail}. {step}"
 
 

@@ -103,6 +103,10 @@ class _Device:
     entries: dict[str, _Entry] = field(default_factory=dict)
 
 
+def _is_ahead(clock: BridgeClock, at: datetime, now: Moment) -> bool:
+    return clock.monotonic(at) > now.monotonic + 2 * TOLERANCE_S
+
+
 def _newer(new: _T | None, old: _T | None) -> _T | None:
     return old if new is None else new
 
@@ -184,6 +188,13 @@ class Devices:
             if entry is not None:
                 entry.is_ordered = False
 
+    def forget_reports(self) -> None:
+        """Another gateway followed in the meantime: each next report is a first one."""
+        for nuki_id, device in list(self._devices.items()):
+            fresh = _Device(nuki_id, device.device_type, device.name, device.firmware)
+            fresh.rings.shown = device.rings.shown
+            self._devices[nuki_id] = fresh
+
     def settle(self, nuki_id: NukiId, now: Moment) -> None:
         """A direct read was tried: the doubt about what is held now is not raised again."""
         device = self._devices.get(nuki_id)
@@ -199,6 +210,7 @@ class Devices:
         known = device.entries.get(link)
         entry_state = report.state
         if entry_state is None:
+            # A Bridge that lost a state was started anew, perhaps with its clock not set: a new order begins.
             device.entries[link] = _Entry(None, now.monotonic, None)
             is_gap = device.state is None if known is None else known.state is not None
             return Verdict(
@@ -223,7 +235,9 @@ class Devices:
             device.has_keypad = True
         ring_events = self._ring_events(device, entry_state, Source.LIST, link, clock, now)
         if not is_older:
-            is_ordered = not is_same or known is None or known.is_ordered
+            # A stamp ahead of the Bridge's own clock is from a clock that was set since: it orders nothing.
+            is_ahead = clock is not None and report.at is not None and _is_ahead(clock, report.at, now)
+            is_ordered = not is_ahead and (not is_same or known is None or known.is_ordered)
             device.entries[link] = _Entry(report.at, time, entry_state, is_ordered)
         doubt: Doubt | None = None
         if is_same and device.source is Source.LIST and device.link == link:

@@ -35,7 +35,7 @@ from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.secret import Secret
-from nuki2mqtt.model.state import Snapshot
+from nuki2mqtt.model.state import Report, Snapshot
 from nuki2mqtt.protocol.bridge_api import InfoAnswer, ListAnswer, LockStateAnswer
 from nuki2mqtt.protocol.settings import Settings
 
@@ -105,6 +105,7 @@ class Following:
         """Ask nothing more: another gateway owns the base topic."""
         self.is_active = False
         self._events.clear()
+        self.devices.forget_reports()
         self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
         for link in self.links.values():
             link.stop()
@@ -204,8 +205,13 @@ class Following:
 
     def _listed(self, link: BridgeLink, answer: ListAnswer, now: Moment) -> list[Effect]:
         effects = [effect for text in answer.broken for effect in self._once(f"Bridge {link.link}: {text}")]
+        once: dict[NukiId, Report] = {}
+        for report in answer.reports:
+            if once.setdefault(report.nuki_id, report) is not report:
+                text = f"Bridge {link.link}: /list names device {report.nuki_id} twice; only the first entry counts."
+                effects += self._once(text)
         room = MAX_DEVICES - len(self.devices.ids())
-        reports = [report for report in answer.reports if not self._is_ignored(report.nuki_id)]
+        reports = [report for report in once.values() if not self._is_ignored(report.nuki_id)]
         newcomers = [report.nuki_id for report in reports if not self.devices.knows(report.nuki_id)]
         if len(newcomers) > room:
             effects += self._once(f"Bridge {link.link}: more than {MAX_DEVICES} devices; the newest are not followed.")

@@ -101,6 +101,7 @@ class ForcedReads:
         if wish is None:
             return
         wish.tries += 1
-        wish.due = max(due, self._reads[nuki_id][-1] + self._min_s)
+        reads = self._reads.get(nuki_id)
+        wish.due = max(due, reads[-1] + self._min_s) if reads else due
         if kind not in _NOT_WOKEN or wish.tries >= _TRIES:
             del self._wishes[nuki_id]

@@ -117,6 +117,8 @@ class Gateway:
                 level = Level.DEBUG if self._session.is_reconnecting else Level.WARNING
                 effects = self._heard(self._session.handle(event, now.monotonic), now)
                 effects.append(Log(level, f"No connection to the broker: {reason}"))
+                if self._session.role is Role.LOOKING and self._no_broker_at is None:
+                    self._no_broker_at = now.monotonic + NO_BROKER_S
             case MqttPublished() | MqttRefused():
                 self._publications.ended(event)
                 effects = [] if isinstance(event, MqttPublished) else [self._refused(event)]
@@ -176,6 +178,7 @@ class Gateway:
                     effects += [self._session.connect_order(), *self._activate(now)]
                 case News.YIELDED:
                     self._publications.closed()
+                    self._publications.drop_events()
                     self._following.deactivate()
                     effects += [self._session.connect_order(), Log(Level.ERROR, self._other_owns())]
                 case News.WAITING:
@@ -188,7 +191,9 @@ class Gateway:
                 case News.CLOSED:
                     self._publications.closed()
                 case News.CONTRADICT if self._stop_at is None:
+                    # Whoever denied us may have spoken in our devices' names, too.
                     self._projection.show_gateway_again()
+                    self._publications.say_again(lambda _: True)
                 case News.BORN:
                     self._born_at = now.monotonic + BORN_MIN_S + BORN_SPAN_S * self._identity.jitter
                 case _:

@@ -33,7 +33,6 @@ from nuki2mqtt.protocol.payloads import (
     render_gateway_info,
     render_health,
     render_snapshot,
-    render_stale,
 )
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_words import CommandTs, Output
@@ -103,8 +102,10 @@ class Projection:
         self._remembered.add(device.topic)
         if self._settings.mqtt.output is not Output.ATTRIBUTE:
             empty = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
-            payload = render_snapshot(empty) if retained is None else render_stale(retained)
+            payload = render_snapshot(empty) if retained is None else retained.stale
             self._say(self._tree.device(device.topic), payload, Rank.DEVICE)
+        elif retained is not None:
+            self._say(self._tree.device(device.topic), b"", Rank.DEVICE)
         if self._settings.mqtt.output is not Output.JSON:
             self._say(self._tree.attribute(device.topic, "stale"), b"true", Rank.DEVICE)
         self._say(self._tree.availability(device.topic), OFFLINE, Rank.DEVICE)
@@ -127,6 +128,10 @@ class Projection:
         seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features
         self._features[snapshot.nuki_id] = seen
         if not self._settings.homeassistant.enabled:
+            return
+        if self._settings.mqtt.output is Output.ATTRIBUTE:
+            # The entities read the JSON snapshot: without it they would show what was last said there, for ever.
+            self._say(homeassistant.device_topic(snapshot.nuki_id, self._discovery), b"", Rank.DISCOVERY)
             return
         facts = DeviceFacts(
             nuki_id=snapshot.nuki_id,

@@ -2,13 +2,14 @@
 
 States: only the newest payload of a topic is kept and only differences are said; after a new connection
 everything is said again, in the order of their ranks. Events: never retained, kept until the broker has them,
-said on `event/late` when 10 s have passed since we received them; at most 1,000 wait, the oldest is dropped and
-counted. At most 20 messages are under way, so that a stalled broker costs no memory.
+said on `event/late` when 10 s have passed since we received them, or when the connection broke while they were
+under way; at most 1,000 wait, the oldest is dropped and counted. At most 20 messages are under way, so that a
+stalled broker costs no memory.
 """
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from nuki2mqtt.gateway.vocabulary import Effect, MqttPublished, MqttRefused, Publish
@@ -105,10 +106,16 @@ class Publications:
     def closed(self) -> None:
         """The connection is gone: events that were under way wait again, before the others."""
         self._is_open = False
-        waiting = [item for item in self._under_way.values() if isinstance(item, _Event)]
+        # The broker may have them already: said twice, nothing should act on them twice.
+        under_way = (item for item in self._under_way.values() if isinstance(item, _Event))
+        waiting = [replace(event, topic=event.late_topic) for event in under_way]
         self._events.extendleft(reversed(waiting))
         self._under_way.clear()
         self._drop_oldest()
+
+    def drop_events(self) -> None:
+        """Forget all events: it is another gateway's part to tell them."""
+        self._events.clear()
 
     def ended(self, event: MqttPublished | MqttRefused) -> None:
         """A message is with the broker, or will never be."""

@@ -57,7 +57,10 @@ class Rings:
         self._newest = ring.at if self._newest is None else max(self._newest, ring.at)
         self.shown = ring.at
         time = now.monotonic if clock is None else clock.monotonic(ring.at)
-        if is_baseline or time + TOLERANCE_S < started or self._told_by_other(link, time):
+        if is_ringing:
+            # The flag lasts 30 s, whatever a clock that was just set says of the time.
+            time = max(time, now.monotonic - _RINGS_FOR_S)
+        if is_baseline or time + TOLERANCE_S < started or self._told_by_other(link, time, has_clock=clock is not None):
             return None
         self._last = (link, time)
         if is_ringing:
@@ -71,6 +74,7 @@ class Rings:
         self._last = (link, now.monotonic)
         return NewRing(None, now.monotonic, is_old=False)
 
-    def _told_by_other(self, link: str, time: float) -> bool:
+    def _told_by_other(self, link: str, time: float, *, has_clock: bool) -> bool:
         # Two Bridges stamp one ring with two clocks.
-        return self._last is not None and self._last[0] != link and abs(time - self._last[1]) < _RINGS_FOR_S
+        same_s = 2 * TOLERANCE_S if has_clock else _RINGS_FOR_S
+        return self._last is not None and self._last[0] != link and abs(time - self._last[1]) <= same_s

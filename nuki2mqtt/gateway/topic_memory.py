@@ -24,7 +24,6 @@ class TopicMemory:
         self._configured = {
             nuki_id: device.topic for nuki_id, device in settings.devices.items() if device.topic is not None
         }
-        self._ignored = {nuki_id for nuki_id, device in settings.devices.items() if device.ignore}
         for nuki_id, device in self.known.items():
             devices.remember(nuki_id, device.device_type, device.name)
 
@@ -39,8 +38,8 @@ class TopicMemory:
                 devices.remember(retained.nuki_id, retained.device_type, retained.name)
 
     def remembered(self) -> Iterable[tuple[NukiId, DeviceMemory]]:
-        """Devices that an earlier process published and that are not ignored."""
-        return ((nuki_id, device) for nuki_id, device in self.known.items() if nuki_id not in self._ignored)
+        """Devices that an earlier process published; ignored ones, too, for their topics are still there."""
+        return self.known.items()
 
     def assign(self, snapshots: Iterable[Snapshot]) -> list[str]:
         """Give every shown device its topic; the topics that were given up by a new setting."""

@@ -93,11 +93,15 @@ _MAX_SEEN_CHARS = 4096  # of what the body says
 # Some servers repeat the address that they refuse, and with it the token.
 _SECRET_PARAMETER = re.compile(r"""(?i)(token|hash|nonce|url)(=|"\s*:\s*")[^&\s"'<>]+""")
 
+_CALLBACK_PATH = re.compile(r"/callback/[^\s\"'<>]+")
+
 
 def read_response(request: BridgeRequest, status: int, body: bytes) -> Answer:
     """The answer to a request; raises BridgeError with a detail that is safe to log."""
     if status != 200:
         kind = _KINDS.get(status, BridgeErrorKind.UNEXPECTED_STATUS)
+        if kind is BridgeErrorKind.NOT_PAIRED and getattr(request, "nuki_id", None) is None:
+            kind = BridgeErrorKind.UNEXPECTED_STATUS  # no device was named: this is some other web server
         raise BridgeError(kind, _detail(status, body))
     _refuse_error_object(body)
     return request.read(body)
@@ -112,7 +116,8 @@ def _detail(status: int, body: bytes) -> str:
 
 def _said(text: str) -> str:
     one_line = bodies.safe_text(text, _MAX_SEEN_CHARS)
-    return _SECRET_PARAMETER.sub(r"\1\2***", one_line)[:_MAX_DETAIL_CHARS]
+    shown = _SECRET_PARAMETER.sub(r"\1\2***", one_line)
+    return _CALLBACK_PATH.sub("/callback/***", shown)[:_MAX_DETAIL_CHARS]
 
 
 def _refuse_error_object(body: bytes) -> None:

@@ -81,6 +81,11 @@ def render_device(facts: DeviceFacts, context: DiscoveryContext) -> Discovery:
     )
 
 
+def device_topic(nuki_id: NukiId, context: DiscoveryContext) -> str:
+    """Where a device is announced."""
+    return _topic(_device_id(nuki_id), context)
+
+
 def entity_keys(facts: DeviceFacts) -> tuple[str, ...]:
     """The keys of the entities that a device gets, in their order."""
     return tuple(entity.key for entity in _offered(facts))
@@ -200,4 +205,8 @@ def _render(
         "cmps": components,
     }
     text = json.dumps(payload, separators=(",", ":"))
-    return Discovery(f"{context.prefix}/device/{device_id}/config", text.encode())
+    return Discovery(_topic(device_id, context), text.encode())
+
+
+def _topic(device_id: str, context: DiscoveryContext) -> str:
+    return f"{context.prefix}/device/{device_id}/config"

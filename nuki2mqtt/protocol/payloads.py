@@ -11,6 +11,8 @@ from nuki2mqtt.model.device import DEVICE_TYPES, NukiId, kind_of
 from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
 from nuki2mqtt.model.state import Battery, Snapshot
 
+_MAX_NAME = 64
+
 ONLINE = b"online"
 OFFLINE = b"offline"
 
@@ -97,7 +99,7 @@ def render_attributes(snapshot: Snapshot) -> dict[str, bytes]:
         elif value is None:
             leaves[path] = b""
         elif isinstance(value, str):
-            leaves[path] = str(value).encode()
+            leaves[path] = str(value).encode(errors="replace")
         else:
             leaves[path] = json.dumps(value).encode()
 
@@ -126,33 +128,27 @@ def attribute_paths() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RetainedSnapshot:
-    """One of our own snapshots as the broker kept it: who it is, and the bytes."""
+    """One of our own snapshots as the broker kept it: who it is, and how it is said with `"stale":true`."""
 
     nuki_id: NukiId
     name: str
     device_type: int
-    body: bytes
+    stale: bytes
 
 
 def parse_retained_snapshot(body: bytes) -> RetainedSnapshot | None:
     """Read a retained snapshot of ours; None for anything that is not one."""
     try:
         value = json.loads(body)
-        return RetainedSnapshot(
-            nuki_id=NukiId.from_hex(value["id"]),
-            name=str(value["name"]),
-            device_type=int(value["device_type"]),
-            body=body,
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        nuki_id, name, device_type = NukiId.from_hex(value["id"]), value["name"], value["device_type"]
+        is_ours = value["id"] == str(nuki_id) and value.get("nuki_id", nuki_id.value) == nuki_id.value
+        stale = _json(value | {"stale": True})
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-
-
-def render_stale(retained: RetainedSnapshot) -> bytes:
-    """The same snapshot with `"stale":true`; everything else stays readable."""
-    value = json.loads(retained.body)
-    value["stale"] = True
-    return _json(value)
+    if not is_ours or not isinstance(name, str) or type(device_type) is not int or not 0 <= device_type <= 0xFFFF_FFFF:
+        return None
+    shown = "".join(char for char in name if char.isprintable())
+    return RetainedSnapshot(nuki_id, shown[:_MAX_NAME], device_type, stale)
 
 
 def _event_details(event: DeviceEvent) -> dict[str, Any]:

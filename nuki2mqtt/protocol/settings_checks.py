@@ -9,7 +9,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import MQTT_PORT, MQTT_TLS_PORT, Settings
 from nuki2mqtt.protocol.settings_names import is_at_or_below, is_loopback
 from nuki2mqtt.protocol.settings_shape import leaf_keys
-from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm
+from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm, Output
 
 # What the finished product accepts and this version does not: key -> refused value; `Secret` is any secret.
 # A row goes when its part comes.
@@ -125,6 +125,8 @@ def _broker_cautions(settings: Settings, given: Collection[str]) -> Iterator[str
     mqtt = settings.mqtt
     if mqtt.embedded:
         yield "mqtt.embedded: this broker is meant for trying out; use one of its own for real locks"
+    if mqtt.output is Output.ATTRIBUTE and settings.homeassistant.enabled:
+        yield "mqtt.output: Home Assistant needs the JSON snapshots and is told of no device; set both"
     if mqtt.tls.enabled and not mqtt.tls.verify:
         yield "mqtt.tls.verify: false lets anybody pose as the broker; set mqtt.tls.ca instead"
     if not mqtt.tls.enabled:

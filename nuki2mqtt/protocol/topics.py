@@ -145,9 +145,10 @@ class TopicTree:
         if not topic.startswith(f"{self.base}/bridge/") or tail != "availability":
             return None
         try:
-            return NukiId.from_hex(head)
+            bridge_id = NukiId.from_hex(head)
         except ValueError:
             return None
+        return bridge_id if str(bridge_id) == head else None
 
     def parse(self, topic: str) -> Inbound | None:
         """What arrived at a topic that we subscribe to; None for anything else."""

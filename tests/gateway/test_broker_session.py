@@ -167,7 +167,8 @@ def test_until_we_speak_snapshots_are_read_by_the_device_s_level(*, retained: bo
     session = reading()
     session.hear("home/nuki2mqtt/front_door", SNAPSHOT, 0.1, retained=retained)
 
-    assert session.snapshots == {"front_door": RetainedSnapshot(LOCK, "Front door", 4, SNAPSHOT)}
+    stale = b'{"id":"1A2B3C4D","name":"Front door","device_type":4,"state":"locked","stale":true}'
+    assert session.snapshots == {"front_door": RetainedSnapshot(LOCK, "Front door", 4, stale)}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_the_newest_snapshot_of_a_device_counts() -> None:
     session.hear("home/nuki2mqtt/front_door", SNAPSHOT, 0.1, retained=True)
     session.hear("home/nuki2mqtt/front_door", SNAPSHOT.replace(b"locked", b"unlocked"), 60)
 
-    assert b"unlocked" in session.snapshots["front_door"].body
+    assert b"unlocked" in session.snapshots["front_door"].stale
 
 
 def test_after_we_spoke_snapshots_are_our_own_and_not_read() -> None:

@@ -152,11 +152,11 @@ def test_a_device_whose_topic_a_setting_gives_to_another_gets_a_new_one() -> Non
     assert topics(made) == {FRONT: "door", BACK: "door_6f70"}
 
 
-def test_ignored_devices_are_not_told_of_at_the_start() -> None:
+def test_ignored_devices_are_told_stale_at_the_start_since_their_topics_are_still_there() -> None:
     config = with_devices("  1A2B3C4D: {ignore: true}\n")
     memory = Memory(devices={FRONT: DeviceMemory("a", "A", 4), BACK: DeviceMemory("b", "B", 0)})
 
-    assert list(memory_of(memory, config).remembered()) == [(BACK, DeviceMemory("b", "B", 0))]
+    assert dict(memory_of(memory, config).remembered()) == memory.devices
 
 
 def test_remembered_devices_are_known_from_the_start() -> None:

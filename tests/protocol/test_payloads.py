@@ -18,7 +18,6 @@ from nuki2mqtt.protocol.payloads import (
     render_availability,
     render_event,
     render_snapshot,
-    render_stale,
     render_time,
 )
 
@@ -198,15 +197,16 @@ def test_both_forms_have_the_same_leaves(snapshot: Snapshot) -> None:
 
 def test_our_own_snapshot_is_read_back() -> None:
     body = render_snapshot(LOCK)
+    stale = body.replace(b'"stale":false', b'"stale":true')
 
-    assert parse_retained_snapshot(body) == RetainedSnapshot(LOCK.nuki_id, "Front door", 4, body)
+    assert parse_retained_snapshot(body) == RetainedSnapshot(LOCK.nuki_id, "Front door", 4, stale)
 
 
 def test_the_stale_form_differs_in_one_word() -> None:
     retained = parse_retained_snapshot(render_snapshot(LOCK))
     assert retained is not None
 
-    assert render_stale(retained) == render_snapshot(LOCK).replace(b'"stale":false', b'"stale":true')
+    assert retained.stale == render_snapshot(LOCK).replace(b'"stale":false', b'"stale":true')
 
 
 def test_the_stale_form_keeps_what_it_does_not_know() -> None:
@@ -214,14 +214,14 @@ def test_the_stale_form_keeps_what_it_does_not_know() -> None:
     retained = parse_retained_snapshot(body.encode())
     assert retained is not None
 
-    assert render_stale(retained).decode() == body.replace('"stale":false', '"stale":true')
+    assert retained.stale.decode() == body.replace('"stale":false', '"stale":true')
 
 
 def test_the_stale_form_of_a_snapshot_without_the_word_has_it() -> None:
     retained = parse_retained_snapshot(b'{"id":"1A2B3C4D","name":"x","device_type":4}')
     assert retained is not None
 
-    assert render_stale(retained) == b'{"id":"1A2B3C4D","name":"x","device_type":4,"stale":true}'
+    assert retained.stale == b'{"id":"1A2B3C4D","name":"x","device_type":4,"stale":true}'
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_an_infinite_device_type_is_no_snapshot_of_ours(number: bytes) -> None:
 def test_what_was_read_can_be_written_again() -> None:
     retained = parse_retained_snapshot(b'{"id":"1A2B3C4D","name":"\\ud800","device_type":4}')
 
-    assert retained is None or json.loads(render_stale(retained))["stale"] is True
+    assert retained is None or json.loads(retained.stale)["stale"] is True
 
 
 @given(
@@ -270,7 +270,7 @@ def test_no_json_breaks_the_reader(value: object) -> None:
     body = json.dumps(value, ensure_ascii=False).encode()
     retained = parse_retained_snapshot(body)
 
-    assert retained is None or json.loads(render_stale(retained)) == json.loads(body) | {"stale": True}
+    assert retained is None or json.loads(retained.stale) == json.loads(body) | {"stale": True}
 
 
 # --- events, times, availability ---

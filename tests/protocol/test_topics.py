@@ -186,7 +186,6 @@ def test_the_bridge_of_an_availability_topic(topic: str, bridge: NukiId | None) 
 
 
 @pytest.mark.parametrize("written", ["1a2b3c4d", "ABC", "0"])
-@pytest.mark.xfail(strict=True, reason="an ID in another form is read, and then spoken to at a topic that nobody used")
 def test_only_an_id_as_we_write_it_is_a_bridge_s_level(written: str) -> None:
     assert TREE.bridge_of(f"home/nuki/bridge/{written}/availability") is None
 

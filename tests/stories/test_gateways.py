@@ -506,3 +506,146 @@ def test_a_new_topic_setting_clears_the_old_topics(world: World, bridge: Simulat
     assert "nuki2mqtt/front_door/availability" not in world.broker.retained
     assert world.retained("nuki2mqtt/flat_7/availability") == "online"
     assert bridge.requests
+
+
+def test_the_owner_says_everything_again_when_another_has_spoken_in_its_name(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.broker.disconnect(first, is_clean=False)
+    world.run(20)
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    world.broker.disconnect(second, is_clean=False)
+    first.reconnect()
+    world.run(20)
+    lock.turn(UNLOCKED)
+    world.run(40)
+    second.reconnect()
+    world.run(30)
+    snapshot = world.retained("nuki2mqtt/front_door")
+    assert (snapshot["lock"], snapshot["stale"]) == ("UNLOCKED", False)
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert world.retained("nuki2mqtt/gateway/health")["instance"] == "first"
+    assert bridge.requests
+
+
+def test_a_gateway_that_takes_over_again_tells_nothing_of_the_time_between(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock, opener: SimulatedOpener
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.broker.disconnect(first, is_clean=False)
+    world.run(20)
+    first.reconnect()
+    world.run(20)
+    lock.turn(UNLOCKED)
+    opener.ring()
+    world.run(3600)
+    since = world.now
+    first.stop()
+    world.run(60)
+    assert second.calls
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    assert world.retained("nuki2mqtt/front_door")["lock"] == "UNLOCKED"
+    for device in ("front_door", "intercom"):
+        assert not world.events(device, since)
+        assert not world.said(f"nuki2mqtt/{device}/event/late", since)
+    assert bridge.requests
+
+
+def test_a_newly_ignored_device_is_told_offline_and_stale(world: World, bridge: SimulatedBridge) -> None:
+    disk = Disk("first")
+    process = world.start_gateway(disk=disk)
+    world.run(5)
+    process.kill()
+    world.start_gateway(default_config(LINK, extra="devices:\n  1A2B3C4D: {ignore: true}\n"), disk)
+    world.run(60)
+    assert world.retained("nuki2mqtt/front_door")["stale"] is True
+    assert world.retained("nuki2mqtt/front_door/availability") == "offline"
+    assert bridge.requests
+
+
+def test_a_clock_that_was_ahead_for_a_moment_does_not_block_the_list(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    bridge.faults.silent_callbacks().begin()
+    world.start_gateway(f"bridges: [{{host: {BRIDGE_HOST}, token: abcdef, auth: plain}}]\n")
+    world.run(5)
+    with bridge.faults.clock_skew(86_400):
+        bridge.catch_up()
+        world.run(45)
+    lock.turn(UNLOCKED)
+    world.run(60)
+    assert world.retained("nuki2mqtt/front_door")["lock"] == "UNLOCKED"
+
+
+def test_a_list_that_fails_beside_a_good_info_is_asked_ever_more_seldom_and_told_once(
+    world: World, bridge: SimulatedBridge
+) -> None:
+    process = world.start_gateway()
+    world.run(30)
+    count, lines = len(bridge.requests), len(process.warnings)
+    with bridge.faults.reset_connections("/list"):
+        world.run(3600)
+    assert len(bridge.requests) - count < 300
+    assert len(process.warnings) - lines == 1
+    world.run(60)
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+
+
+def test_hostile_retained_messages_below_our_base_break_nothing(world: World, bridge: SimulatedBridge) -> None:
+    deep = b'{"id":"11111111","name":"x","device_type":4,"x":' + b"[" * 900 + b"]" * 900 + b"}"
+    for number, body in enumerate(
+        (
+            b"\xff\x00",
+            b"[]",
+            b'{"id":"FFFFFFFF","name":{"a":1},"device_type":-5}',
+            b'{"id":"EEEEEEEE","name":"x","device_type":1e999}',
+            b'{"id":"1A2B3C4D","name":"\\ud800","device_type":4}',
+            deep,
+        )
+    ):
+        world.broker.retained[f"nuki2mqtt/odd_{number}"] = body
+    world.start_gateway(default_config(LINK, extra="mqtt: {output: both}\n"))
+    world.run(60)
+    assert world.retained("nuki2mqtt/gateway/state") == "online"
+    devices = {device["id"] for device in world.retained("nuki2mqtt/gateway/devices")}
+    assert devices <= {"1A2B3C4D", "2A2B3C4E", "11111111"}
+    assert bridge.requests
+
+
+def test_with_attributes_only_nothing_of_a_former_snapshot_stays_and_home_assistant_is_told_of_no_device(
+    world: World, bridge: SimulatedBridge
+) -> None:
+    disk = Disk("first")
+    world.start_gateway(default_config(LINK, extra="mqtt: {output: both}\n"), disk)
+    world.run(5)
+    world.processes[-1].kill()
+    world.start_gateway(default_config(LINK, extra="mqtt: {output: attribute}\n"), disk)
+    world.run(30)
+    assert "nuki2mqtt/front_door" not in world.broker.retained
+    assert "homeassistant/device/nuki2mqtt_1A2B3C4D/config" not in world.broker.retained
+    assert world.broker.retained["nuki2mqtt/front_door/stale"] == b"false"
+    assert bridge.requests
+
+
+def test_a_ring_that_the_broker_may_have_is_not_rung_again(
+    world: World, bridge: SimulatedBridge, opener: SimulatedOpener
+) -> None:
+    process = world.start_gateway()
+    world.run(30)
+    opener.ring()
+    while not world.events("intercom"):
+        world.run(0.001)
+    world.broker.stop()
+    world.run(2)
+    world.broker.start()
+    world.run(5)
+    assert len(world.events("intercom")) == 1
+    assert process.is_alive
+    assert bridge.requests
