@@ -171,7 +171,8 @@ def _snapshot() -> str:
         f"a difference in `seen`, `source` or `rssi_dbm` alone is said at most every {QUIET_CHANGE_S:.0f} s. `changed` is the "
         "`seen` of the report in which state, door, ring-to-open or continuous mode last differed. `derived` is always "
         "false in this version. With `mqtt.output: attribute` the topics are the paths of the leaves "
-        "(`battery/level`), and null is an empty retained message.\n"
+        "(`battery/level`), and null is an empty retained message; Home Assistant reads the JSON object, so that it is "
+        "told of no device then.\n"
     )
 
 
@@ -230,7 +231,8 @@ def _events() -> str:
         + "\n".join(render_event(sample).decode() for sample in samples)
         + f"\n```\n\nIn later versions: {later}.\n\nAn event that the broker could not be told within "
         f"{publications.LATE_AFTER_S:.0f} s goes to `event/late`, and so does a ring that `/list` or a belated callback tells "
-        f"more than {LATE_S:.0f} s after it happened; no automation should act on those. At most "
+        f"more than {LATE_S:.0f} s after it happened, and what was under way when the connection broke (the broker may "
+        "have it already); no automation should act on those. At most "
         f"{publications.MAX_EVENTS:,} events wait for the broker, then the oldest is dropped and counted in "
         "`events_dropped`. The first report of a device after the start gives no event; a ring is told once, by its "
         "timestamp, and never if it is from before the start; a door sensor that is unknown for some seconds gives "
