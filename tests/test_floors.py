@@ -66,7 +66,7 @@ def own_rooms(path: Path) -> Iterator[str]:
 
 def test_the_walk_sees_the_package() -> None:
     assert {room_of(path) for path in MODULES} >= {"model", "errors", "protocol", "gateway", "adapters", "simulator"}
-    assert set(own_rooms(PACKAGE / "gateway" / "gateway.py")) == {"model", "protocol", "gateway"}
+    assert set(own_rooms(PACKAGE / "gateway" / "projection.py")) == {"model", "protocol", "gateway"}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path not in SIMULATOR], ids=name_of)

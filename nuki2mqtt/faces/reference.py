@@ -11,10 +11,11 @@ from nuki2mqtt.gateway import publications, vouching
 from nuki2mqtt.gateway.broker_session import LONGEST_READ_S, QUIET_S
 from nuki2mqtt.gateway.callback_watch import PATIENCE_S, TOO_MANY
 from nuki2mqtt.gateway.devices import STUCK_AFTER_S
-from nuki2mqtt.gateway.gateway import BORN_MIN_S, BORN_SPAN_S, HEALTH_S
+from nuki2mqtt.gateway.gateway import BORN_MIN_S, BORN_SPAN_S
 from nuki2mqtt.gateway.ownership import LIVE_S
 from nuki2mqtt.gateway.projection import QUIET_CHANGE_S
 from nuki2mqtt.gateway.rings import LATE_S
+from nuki2mqtt.gateway.telling import HEALTH_S
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.bridge import BridgeView
 from nuki2mqtt.model.device import DeviceKind, Feature, NukiId, kind_of

@@ -16,7 +16,8 @@ from nuki2mqtt.adapters.state_dir import HEARTBEAT
 from nuki2mqtt.adapters.state_file import OpenedState, StateFile, instance_id, read_machine_id
 from nuki2mqtt.errors import StateFileError
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, Setup
-from nuki2mqtt.gateway.gateway import Gateway, Identity
+from nuki2mqtt.gateway.gateway import Gateway
+from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.service import Service
 
 _LOG = logging.getLogger("nuki2mqtt")

@@ -163,6 +163,10 @@ class BrokerSession:
         self.snapshots.clear()
         self.bridges.clear()
 
+    def read_anew(self) -> None:
+        """Another gateway speaks from now on: what it says is what we shall find when it is gone."""
+        self._has_spoken = False
+
     def handle_timer(self, now: float) -> list[News]:
         """The retained messages have arrived, or the other gateway's silence has lasted."""
         if self._quiet_at is not None and now >= self._quiet_at:

@@ -15,24 +15,21 @@ from enum import StrEnum
 from typing import TypeVar
 
 from nuki2mqtt.gateway.bridge_clock import TOLERANCE_S, BridgeClock
+from nuki2mqtt.gateway.device_changes import changes_between, visible_facts
 from nuki2mqtt.gateway.rings import Rings
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
-from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
+from nuki2mqtt.model.event import DeviceEvent, EventType, RingTime
 from nuki2mqtt.model.state import (
     DOOR_CLOSED_CODE,
     DOOR_OPEN_CODE,
-    JAMMED_CODE,
     Battery,
     DeviceState,
     Report,
     Snapshot,
     Source,
-    door_of,
     is_called_back,
     is_transitional,
-    mode_of,
-    state_of,
 )
 
 _T = TypeVar("_T")
@@ -376,15 +373,15 @@ class Devices:
         door_before = device.definite_door
         if state.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE}:
             device.definite_door = state.door_code
-        facts = _visible(device.device_type, state)
-        if held is None or facts != _visible(device.device_type, held):
+        facts = visible_facts(device.device_type, state)
+        if held is None or facts != visible_facts(device.device_type, held):
             device.changed = seen
         device.is_hint_settled = False
         device.state, device.source, device.link = state, source, link
         device.time, device.seen = time, seen
         if held is None:
             return ()
-        return _events(device.device_type, held, state, door_before, seen, source)
+        return changes_between(device.device_type, held, state, door_before, seen, source)
 
     def _ring_events(
         self,
@@ -412,46 +409,3 @@ class Devices:
             return ()
         at = now.wall - timedelta(seconds=now.monotonic - new.time)
         return (DeviceEvent(EventType.RING, at, source, RingTime(new.at), is_old=new.is_old),)
-
-
-def _visible(device_type: int, state: DeviceState) -> tuple[str, str | None, str | None]:
-    """What `changed` is about: state (with it ring-to-open), door and, for an Opener, continuous mode."""
-    is_opener = kind_of(device_type) is DeviceKind.OPENER
-    mode = mode_of(state.mode_code) if is_opener and state.mode_code is not None else None
-    door = None if state.door_code is None else door_of(state.door_code)
-    return state_of(device_type, state.state_code), door, mode
-
-
-def _events(
-    device_type: int,
-    before: DeviceState,
-    after: DeviceState,
-    door_before: int | None,
-    at: datetime,
-    source: Source,
-) -> tuple[DeviceEvent, ...]:
-    events: list[DeviceEvent] = []
-
-    def add(event_type: EventType, details: StateChange | BatteryPart | None = None) -> None:
-        events.append(DeviceEvent(event_type, at, source, details))
-
-    if before.state_code != after.state_code:
-        change = StateChange(
-            state_of(device_type, before.state_code),
-            state_of(device_type, after.state_code),
-            before.state_code,
-            after.state_code,
-        )
-        add(EventType.STATE_CHANGED, change)
-        if after.state_code == JAMMED_CODE and kind_of(device_type) is not DeviceKind.OPENER:
-            add(EventType.JAMMED)
-    # A sensor that is unknown for some seconds has not moved: only closed and open are compared.
-    if after.door_code == DOOR_OPEN_CODE and door_before == DOOR_CLOSED_CODE:
-        add(EventType.DOOR_OPENED)
-    elif after.door_code == DOOR_CLOSED_CODE and door_before == DOOR_OPEN_CODE:
-        add(EventType.DOOR_CLOSED)
-    if after.battery.critical is True and before.battery.critical is False:
-        add(EventType.BATTERY_LOW, BatteryPart.LOCK)
-    if after.keypad_battery_critical is True and before.keypad_battery_critical is False:
-        add(EventType.BATTERY_LOW, BatteryPart.KEYPAD)
-    return tuple(events)

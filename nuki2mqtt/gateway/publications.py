@@ -113,8 +113,11 @@ class Publications:
         self._under_way.clear()
         self._drop_oldest()
 
-    def drop_events(self) -> None:
-        """Forget all events: it is another gateway's part to tell them."""
+    def forget(self) -> None:
+        """Have nothing to say any more: it is another gateway's part."""
+        self.closed()
+        self._wanted.clear()
+        self._dirty.clear()
         self._events.clear()
 
     def ended(self, event: MqttPublished | MqttRefused) -> None:

@@ -353,7 +353,7 @@ async def test_a_long_body_within_bounds_is_read(http: BridgeHttp) -> None:
     [
         (plain_response("401 Unauthorized", b"HTTP 401 Unauthorized"), BridgeErrorKind.TOKEN_REFUSED),
         (plain_response("503 Unavailable", b"x" * 300_000), BridgeErrorKind.BUSY),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nshort", BridgeErrorKind.NOT_PAIRED),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nshort", BridgeErrorKind.UNEXPECTED_STATUS),
         (plain_response("200 OK", b"<html>"), BridgeErrorKind.UNREADABLE),
         (plain_response("200 OK", b"\x1f\x8b", "Content-Encoding: gzip"), BridgeErrorKind.UNREADABLE),
     ],

@@ -13,7 +13,8 @@ from nuki2mqtt.errors import BridgeError
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.devices import Devices, Verdict
-from nuki2mqtt.gateway.gateway import Gateway, Identity
+from nuki2mqtt.gateway.gateway import Gateway
+from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     BridgeMemory,

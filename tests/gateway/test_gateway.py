@@ -242,7 +242,7 @@ def test_an_owner_that_yields_connects_without_a_will_and_falls_silent() -> None
         later += hand.tell(MqttReceived(topic, payload, retained=True))
     later += hand.wait(140)
 
-    assert only(effects, ConnectMqtt) == [ConnectMqtt(None, ALWAYS)]
+    assert only(effects, ConnectMqtt) == [ConnectMqtt(None, (*ALWAYS, SNAPSHOTS, BRIDGES))]
     assert len(logged(effects, "error")) == 1
     assert (said(effects + later), asked(effects + later)) == ([], [])
 

@@ -649,3 +649,29 @@ def test_a_ring_that_the_broker_may_have_is_not_rung_again(
     assert len(world.events("intercom")) == 1
     assert process.is_alive
     assert bridge.requests
+
+
+def test_a_second_takeover_with_the_bridge_unreachable_shows_nothing_of_our_own_as_fresh(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.broker.disconnect(first, is_clean=False)
+    world.run(20)
+    first.reconnect()
+    world.run(20)
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
+    lock.turn(UNLOCKED)
+    world.run(600)
+    bridge.faults.refuse_connections().begin()
+    since = world.now
+    first.kill()
+    world.run(300)
+    assert second.is_alive
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
+    assert world.retained(STATE) == "online"
+    assert set(world.said("nuki2mqtt/front_door/availability", since)) == {"offline"}
+    assert {json.loads(text)["stale"] for text in world.said("nuki2mqtt/front_door", since)} == {True}
+    assert world.retained("nuki2mqtt/front_door")["lock"] == "UNLOCKED"

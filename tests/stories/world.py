@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
-from nuki2mqtt.gateway.gateway import Gateway, Identity
+from nuki2mqtt.gateway.gateway import Gateway
+from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     CallbackDoorFailed,

@@ -22,7 +22,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from nuki2mqtt.adapters.clock import SystemEntropy
 from nuki2mqtt.adapters.heartbeat import Heartbeat
-from nuki2mqtt.gateway.gateway import Gateway, Identity
+from nuki2mqtt.gateway.gateway import Gateway
+from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     BridgePaired,

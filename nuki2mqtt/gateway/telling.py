@@ -1,0 +1,125 @@
+"""What is said on MQTT while we own the base topic: the first words, then what is seen, then the last ones.
+
+Made anew when the base was another gateway's in between: the next announcement is a first one again.
+"""
+
+from nuki2mqtt.gateway.broker_session import BrokerSession
+from nuki2mqtt.gateway.following import Following
+from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.projection import Projection, bridge_health
+from nuki2mqtt.gateway.publications import Publications
+from nuki2mqtt.gateway.topic_memory import TopicMemory
+from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.protocol.payloads import GatewayHealth, GatewayInfo
+from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.topics import TopicTree
+
+HEALTH_S = 60.0
+
+
+class Telling:
+    """Says what the other parts know, into the publications."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        tree: TopicTree,
+        publications: Publications,
+        topics: TopicMemory,
+    ) -> None:
+        self.has_announced = False
+        self._settings = settings
+        self._identity = identity
+        self._publications = publications
+        self._topics = topics
+        self._projection = Projection(settings, tree, publications, identity.version)
+        self._is_holding = False
+        self._health_at = 0.0
+
+    def announce(self, session: BrokerSession, following: Following) -> None:
+        """Speak on a new connection; on the first one everything is told as stale before we say that we are online."""
+        if not self.has_announced:
+            self.has_announced = True
+            # What this process has already seen follows when the broker has that.
+            self._is_holding = True
+            self._topics.learn_retained(session.snapshots, following.devices)
+            by_id = {retained.nuki_id: retained for retained in session.snapshots.values()}
+            for nuki_id, device in self._topics.remembered():
+                self._projection.show_remembered(nuki_id, device, by_id.get(nuki_id))
+            remembered = {link.bridge_id for link in following.links.values() if link.bridge_id is not None}
+            for bridge_id in sorted(remembered | session.bridges):
+                self._projection.show_bridge_offline(bridge_id)
+            session.forget_snapshots()
+        info = GatewayInfo(
+            version=self._identity.version,
+            instance=self._identity.instance,
+            started=self._identity.started.wall,
+            protocol=session.protocol or "",
+            settings=self._settings.render_public(),
+        )
+        self._projection.show_gateway(info)
+        self._publications.opened()
+
+    def say_all_again(self) -> None:
+        """Somebody denied us, and may have spoken in our devices' names, too."""
+        self._projection.show_gateway_again()
+        self._publications.say_again(lambda _: True)
+
+    def say_offline(self) -> None:
+        """The last word before we stop."""
+        self._projection.show_gateway_offline()
+
+    def next_deadline(self) -> float | None:
+        """When the next minute's health is due."""
+        return self._health_at if self.has_announced and not self._is_holding else None
+
+    def tell(
+        self, session: BrokerSession, following: Following, state_file: str | None, now: Moment, *, may_show: bool
+    ) -> bool:
+        """Say what differs; True when a minute was over. `may_show`: something may differ at all."""
+        was_holding = self._is_holding
+        if was_holding and self._publications.is_idle:
+            self._is_holding = False
+        if not self.has_announced or self._is_holding or not (may_show or was_holding):
+            return False
+        snapshots = [following.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
+        for topic in self._topics.assign(snapshots):
+            self._projection.clear_device(topic)
+        for name, link in following.links.items():
+            is_online = following.vouching.is_bridge_online(name, now.monotonic)
+            self._projection.show_bridge(link, is_online=is_online)
+        for snapshot in snapshots:
+            self._projection.show_device(snapshot, self._topics.known[snapshot.nuki_id].topic, now)
+        self._projection.show_devices(following, self._topics.known)
+        for happening in following.take_events():
+            topic = self._topics.known[happening.nuki_id].topic
+            self._projection.tell_event(happening.event, topic, happening.received)
+        is_minute_over = now.monotonic >= self._health_at
+        if is_minute_over:
+            self._health_at = now.monotonic + HEALTH_S
+        self._projection.show_health(self._health(session, following, state_file, now), again=is_minute_over)
+        return is_minute_over
+
+    def _health(
+        self, session: BrokerSession, following: Following, state_file: str | None, now: Moment
+    ) -> GatewayHealth:
+        bridges = (
+            bridge_health(
+                link,
+                is_online=following.vouching.is_bridge_online(name, now.monotonic),
+                lost_callbacks=following.watches[name].lost,
+            )
+            for name, link in following.links.items()
+        )
+        return GatewayHealth(
+            instance=self._identity.instance,
+            started=self._identity.started.wall,
+            bridges=tuple(bridges),
+            protocol=session.protocol,
+            connections_lost=session.losses,
+            events_waiting=self._publications.events_waiting,
+            events_dropped=self._publications.events_dropped + following.events_dropped,
+            state_file=state_file,
+            needs_pairing=following.needs_pairing,
+        )
