@@ -118,3 +118,19 @@ def test_floors_0_and_1_open_no_files(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_has_a_name_that_says_nothing(path: Path) -> None:
     assert {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts} & NOBODYS_NAMES == set()
+
+
+FORBIDDEN_REQUESTS = {
+    "LockActionRequest": "commands come later",
+    "SimpleLockRequest": "commands come later",
+    "SimpleUnlockRequest": "it opens a door with a knob (Bridge API 1.13.2 section 4.5)",
+    "UnpairRequest": "never",
+    "FactoryResetRequest": "never",
+    "FirmwareUpdateRequest": "never",
+}
+
+
+@pytest.mark.parametrize("name", FORBIDDEN_REQUESTS)
+def test_no_request_that_moves_a_door_or_destroys_is_made_anywhere(name: str) -> None:
+    makers = [path for path in MODULES if "protocol" not in path.parts and name in path.read_text(encoding="utf-8")]
+    assert makers == [], FORBIDDEN_REQUESTS[name]

@@ -489,3 +489,9 @@ def test_where_the_state_lives(
 def test_in_a_container_the_volume_is_used(tmp_path: Path) -> None:
     assert default_state_dir({}, "linux", in_container=True, data=tmp_path) == tmp_path
     assert default_state_dir({}, "linux", in_container=False, is_root=True, data=tmp_path) != tmp_path
+
+
+def test_a_pipe_in_the_place_of_the_handover_is_refused_and_holds_nobody_up(folder: Path, opened: StateFile) -> None:
+    os.mkfifo(folder / "pairing.json")
+    with pytest.raises(StateFileError, match="cannot be taken"):
+        opened.take_pairing()

@@ -46,3 +46,10 @@ def test_equal_distances_stay_equal(skew: float, travelled: float, distance: flo
     apart = clock.monotonic(wall(skew + distance)) - clock.monotonic(wall(skew))
 
     assert apart == pytest.approx(distance, abs=1e-3)
+
+
+def test_a_slow_answer_is_no_sign_that_a_clock_was_set() -> None:
+    clock = BridgeClock(100.0, 0.0)
+
+    assert not BridgeClock(107.0, 7.0).agrees_with(clock)
+    assert BridgeClock(107.0, 7.0).agrees_with(clock, travelled_s=14.0)

@@ -268,3 +268,18 @@ def test_no_timestamp_is_ever_told_twice_by_one_bridge(steps: list[tuple[float, 
         told += [new.at] if new is not None else []
 
     assert len(told) == len(set(told))
+
+
+# --- mended ---
+
+
+def test_a_second_ring_soon_after_the_first_is_told_whichever_bridge_speaks_first() -> None:
+    bell = Bell()
+
+    assert [bell.called(100, 99), bell.called(119, 118, link=OTHER_LINK)] == [ring(99, 100), ring(118, 119)]
+
+
+def test_a_ring_that_is_called_now_is_told_though_the_bridge_s_clock_was_just_set_back() -> None:
+    bell = Bell()
+
+    assert bell.called(100, -3500) is not None

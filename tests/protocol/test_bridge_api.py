@@ -480,3 +480,11 @@ def test_a_name_fits_and_can_be_published(text: str) -> None:
         assert 1 <= len(report.name.encode()) <= 32
         assert report.name == report.name.strip()
         assert len(report.name.splitlines()) == 1
+
+
+def test_an_error_that_repeats_our_callback_in_words_does_not_tell_its_path() -> None:
+    body = b"cannot add http://192.0.2.5:8321/callback/1234abcd/5ecret now"
+    with pytest.raises(BridgeError) as caught:
+        read_response(ListRequest(), 400, body)
+    assert "5ecret" not in str(caught.value)
+    assert "1234abcd" not in str(caught.value)

@@ -513,7 +513,7 @@ def test_the_owner_says_everything_again_when_another_has_spoken_in_its_name(
 ) -> None:
     first = world.start_gateway(disk=Disk("first"))
     world.run(30)
-    second = world.start_gateway(disk=Disk("second"))
+    second = world.start_gateway(default_config(LINK, extra="poll: {list_s: 3600}\n"), Disk("second"))
     world.run(100)
     world.broker.disconnect(first, is_clean=False)
     world.run(20)
@@ -521,10 +521,14 @@ def test_the_owner_says_everything_again_when_another_has_spoken_in_its_name(
     world.broker.disconnect(second, is_clean=False)
     first.reconnect()
     world.run(20)
+    second.door_error = "no callback reaches it"
     lock.turn(UNLOCKED)
-    world.run(40)
+    world.run(35)
+    assert world.retained("nuki2mqtt/front_door")["lock"] == "UNLOCKED"
+    since = world.now
     second.reconnect()
     world.run(30)
+    assert '"lock":"LOCKED"' in "".join(world.said("nuki2mqtt/front_door", since)), "it spoke in the owner's name"
     snapshot = world.retained("nuki2mqtt/front_door")
     assert (snapshot["lock"], snapshot["stale"]) == ("UNLOCKED", False)
     assert world.retained("nuki2mqtt/front_door/availability") == "online"
@@ -675,3 +679,34 @@ def test_a_second_takeover_with_the_bridge_unreachable_shows_nothing_of_our_own_
     assert set(world.said("nuki2mqtt/front_door/availability", since)) == {"offline"}
     assert {json.loads(text)["stale"] for text in world.said("nuki2mqtt/front_door", since)} == {True}
     assert world.retained("nuki2mqtt/front_door")["lock"] == "UNLOCKED"
+
+
+def test_a_device_that_a_list_names_twice_counts_once(world: World, bridge: SimulatedBridge) -> None:
+    entries = [
+        {"deviceType": 4, "nukiId": 0x1A2B3C4D, "name": "Front door", "lastKnownState": {"mode": 2, "state": code}}
+        for code in (1, 3)
+    ]
+    process = world.start_gateway()
+    with bridge.faults.garbage("/list", json.dumps(entries).encode()):
+        world.run(600)
+    assert world.retained("nuki2mqtt/front_door")["state"] == "locked"
+    assert not world.events("front_door")
+    assert len([text for text in process.warnings if "twice" in text]) == 1
+
+
+def test_a_broker_that_comes_and_goes_does_not_keep_us_from_the_bridges(world: World, bridge: SimulatedBridge) -> None:
+    """It is there at the very moment at which we would begin without it, and gone again before all is read."""
+    process = world.start_gateway()
+    while world.now < START + 19.9:
+        world.run(0.05)
+        if world.broker.connected and world.now < START + 19.8:
+            world.broker.stop()
+        world.broker.start()
+    while not world.broker.connected:
+        world.run(0.01)
+    assert START + 19.8 <= world.now < START + 20, "the story needs the broker just before 20 s"
+    world.run(START + 20.05 - world.now)
+    assert not process.calls
+    world.broker.stop()
+    world.run(60)
+    assert bridge.requests
