@@ -2,6 +2,8 @@
 #
 #   make test PYTHON=python3.13 VENV=/tmp/venv     another Python, another place for the environment
 #   make test PYTEST_ARGS='-k callback -x'         only some tests
+#   make demo ONCE=1                               the fixed course, which ends by itself
+#   make demo SEED=7                               another life of the simulated house
 
 .POSIX:
 SHELL = /bin/sh
@@ -9,14 +11,17 @@ SHELL = /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+ONCE ?=
+SEED ?= 4
 
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
 
-.PHONY: help setup test lint types docs clean
+.PHONY: help setup demo test lint types docs clean
 
 help:
 	@echo 'make setup   create the environment in $(VENV)'
+	@echo 'make demo    a broker, a simulated house and the gateway in one process; ONCE=1 ends by itself, SEED=N'
 	@echo 'make test    ruff, mypy, then all tests; stops at the first failure'
 	@echo 'make lint    ruff only'
 	@echo 'make types   mypy only'
@@ -31,6 +36,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	@touch $@
+
+demo: $(STAMP)
+	@set -- --seed '$(SEED)'; if [ -n '$(ONCE)' ]; then set -- --once "$$@"; fi; exec $(BIN)/nuki2mqtt demo "$$@"
 
 test: $(STAMP)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ Nuki2mqttError
   UnreadableBody          bytes that a codec cannot read; says what was expected and what was found
   BridgeError             a request to a Bridge has no usable answer; `kind` and `may_have_acted` say more
   MqttError               the broker cannot be reached or refuses us
+    EmbeddedBrokerError   the broker of this process cannot start; the text says what to do
   CallbackDoorError       the callback server cannot listen; the text says what to do
   StateFileError          the state file cannot be read or written; `newer` when a later version wrote it
 """
@@ -44,6 +45,7 @@ class BridgeErrorKind(StrEnum):
     """Why a request failed. Bridge API 1.13.2 section 7 for the HTTP statuses."""
 
     REFUSED = "refused"  # no connection: nothing was written
+    TOO_LATE = "too_late"  # it was not sent any more
     TIMEOUT = "timeout"  # written, no answer in time
     RESET = "reset"  # written, connection closed
     BUSY = "busy"  # 503; orders have been executed behind one (reference 4.3)
@@ -59,6 +61,7 @@ class BridgeErrorKind(StrEnum):
 _NOTHING_HAPPENED = frozenset(
     {
         BridgeErrorKind.REFUSED,
+        BridgeErrorKind.TOO_LATE,
         BridgeErrorKind.TOKEN_REFUSED,
         BridgeErrorKind.FORBIDDEN,
         BridgeErrorKind.BAD_REQUEST,
@@ -89,6 +92,10 @@ class BridgeError(Nuki2mqttError):
 
 class MqttError(Nuki2mqttError):
     """The broker cannot be reached or refuses us; the text says what to do."""
+
+
+class EmbeddedBrokerError(MqttError):
+    """The broker of this process cannot start; the text says what to do."""
 
 
 class CallbackDoorError(Nuki2mqttError):

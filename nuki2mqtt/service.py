@@ -14,7 +14,7 @@ from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.callback_server import CallbackServer
 from nuki2mqtt.adapters.clock import Clock, Entropy
 from nuki2mqtt.adapters.heartbeat import Heartbeat
-from nuki2mqtt.adapters.log_output import register_secret
+from nuki2mqtt.adapters.log_output import register_secret, set_log_level
 from nuki2mqtt.adapters.mqtt_link import MqttLink
 from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError
 from nuki2mqtt.gateway.gateway import Gateway
@@ -36,6 +36,7 @@ from nuki2mqtt.gateway.vocabulary import (
     OpenCallbackDoor,
     Publish,
     Remember,
+    SetLogLevel,
     Stop,
     StopRequested,
 )
@@ -184,6 +185,8 @@ class Service:
                     await self._remember(memory)
                 case Log(level, text):
                     _LOG.log(_LEVELS[level], "%s", text)
+                case SetLogLevel(level):
+                    set_log_level(level)
                 case Stop():
                     self._has_stopped = True
                 case _:
@@ -191,12 +194,14 @@ class Service:
 
     async def _call(self, call: CallBridge) -> None:
         host, port = self._hosts[call.link]
-        now = self._clock.now().wall
+        now = self._clock.now()
         params: dict[str, str] = {}
         if call.request.needs_token:
-            params = sign(call.token, call.auth, now=now, rnr=self._entropy.rnr(), nonce=self._entropy.nonce())
+            params = sign(call.token, call.auth, now=now.wall, rnr=self._entropy.rnr(), nonce=self._entropy.nonce())
+        # The state file may have taken its time: an order that is late by now is not written any more.
+        left_s = None if call.not_after is None else call.not_after - now.monotonic
         try:
-            answer, local_host = await self._http.send(host, port, call.request, params)
+            answer, local_host = await self._http.send(host, port, call.request, params, connect_within_s=left_s)
             event = BridgeAnswered(call.link, call.call_id, answer, local_host)
         except BridgeError as error:
             event = BridgeAnswered(call.link, call.call_id, error)

@@ -121,8 +121,7 @@ def test_no_module_has_a_name_that_says_nothing(path: Path) -> None:
 
 
 FORBIDDEN_REQUESTS = {
-    "LockActionRequest": "commands come later",
-    "SimpleLockRequest": "commands come later",
+    "SimpleLockRequest": "lockAction says what it means, with a type and without a wait",
     "SimpleUnlockRequest": "it opens a door with a knob (Bridge API 1.13.2 section 4.5)",
     "UnpairRequest": "never",
     "FactoryResetRequest": "never",
@@ -134,3 +133,19 @@ FORBIDDEN_REQUESTS = {
 def test_no_request_that_moves_a_door_or_destroys_is_made_anywhere(name: str) -> None:
     makers = [path for path in MODULES if "protocol" not in path.parts and name in path.read_text(encoding="utf-8")]
     assert makers == [], FORBIDDEN_REQUESTS[name]
+
+
+def calls_of(path: Path, name: str) -> list[str]:
+    """The calls that make one of these, by whatever way the name is reached."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    return [call for call in calls if call.rpartition(".")[2] == name]
+
+
+def test_an_order_to_a_lock_is_made_in_exactly_one_place() -> None:
+    above = [path for path in MODULES if "protocol" not in path.parts]
+    named = [path for path in above if "LockActionRequest" in path.read_text(encoding="utf-8")]
+    made = {name_of(path): calls for path in MODULES if (calls := calls_of(path, "LockActionRequest"))}
+
+    assert [name_of(path) for path in named] == ["gateway/bridge_link.py", "gateway/command_routes.py"]
+    assert made == {"gateway/command_routes.py": ["LockActionRequest"]}

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from nuki2mqtt.adapters.heartbeat import Heartbeat
+from nuki2mqtt.adapters.log_output import TALKATIVE
 from nuki2mqtt.adapters.state_file import StateFile, write_pairing
 from nuki2mqtt.errors import StateFileError
 from nuki2mqtt.gateway.vocabulary import (
@@ -325,6 +326,30 @@ async def test_every_call_ends_in_an_answer() -> None:
             "token_refused",
         ]
         assert in_order[-1] == "well"
+
+
+@pytest.fixture
+def log_levels() -> Iterator[None]:
+    """Whatever the log level becomes, it is put back."""
+    loggers = [logging.getLogger(name) for name in (None, *TALKATIVE)]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_levels")
+async def test_the_log_level_is_changed_while_it_runs() -> None:
+    request, response = "nuki2mqtt/gateway/request/log_level", "nuki2mqtt/gateway/response/log_level"
+    async with one_door(SteeredClock(NOON)) as one:
+        await one.begin()
+        for level in ("debug", "error"):
+            heard = len(one.ear.heard)
+            await one.ear.publish(request, b'{"level":"%s","transaction":[1]}' % level.encode())
+            said = await one.ear.wait_for(response, since=heard)
+            assert said.payload == {"status": "ok", "data": {"level": level}, "transaction": [1]}
+            assert logging.getLogger().level == logging.getLevelNamesMapping()[level.upper()]
+        assert {logging.getLogger(name).level for name in TALKATIVE} == {logging.ERROR}
 
 
 # --- Memory -------------------------------------------------------------------------------------------------------

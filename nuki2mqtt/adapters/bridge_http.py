@@ -124,19 +124,33 @@ class BridgeHttp:
             self._session = None
 
     async def send(
-        self, host: str, port: int, request: BridgeRequest, auth_params: Mapping[str, str]
+        self,
+        host: str,
+        port: int,
+        request: BridgeRequest,
+        auth_params: Mapping[str, str],
+        *,
+        connect_within_s: float | None = None,
     ) -> tuple[Answer, str | None]:
         """The answer, and our own address on that connection; raises BridgeError.
 
-        Connecting takes at most 5 s, everything after it `request.timeout_s`.
+        Connecting takes at most 5 s, or `connect_within_s` if that is less, everything after it `request.timeout_s`.
+        Nothing is written where that time is over.
         """
-        outcome = await self._exchange(host, port, request, auth_params)
+        within_s = self._connect_timeout_s
+        if connect_within_s is not None:
+            within_s = min(within_s, connect_within_s)
+        outcome: _Response | BridgeError
+        if within_s <= 0:
+            outcome = BridgeError(BridgeErrorKind.TOO_LATE, "the order came too late and was not sent")
+        else:
+            outcome = await self._exchange(host, port, request, auth_params, within_s)
         if isinstance(outcome, BridgeError):
             raise outcome  # here, outside of any handler: no foreign error hangs on to it
         return read_response(request, outcome.status, outcome.body), outcome.local_host
 
     async def _exchange(
-        self, host: str, port: int, request: BridgeRequest, auth_params: Mapping[str, str]
+        self, host: str, port: int, request: BridgeRequest, auth_params: Mapping[str, str], connect_within_s: float
     ) -> _Response | BridgeError:
         if self._session is None:
             raise RuntimeError("BridgeHttp is used outside of its context")
@@ -144,7 +158,7 @@ class BridgeHttp:
         if not host or _NOT_IN_A_HOST.search(host):
             return BridgeError(BridgeErrorKind.REFUSED, f"{host!r} is neither an address nor a host name")
         query = "&".join(f"{_encoded(k)}={_encoded(v)}" for k, v in {**request.params(), **auth_params}.items())
-        limit = asyncio.timeout(self._connect_timeout_s)
+        limit = asyncio.timeout(connect_within_s)
         flight = _Flight(limit, request.timeout_s)
         mark = _FLIGHT.set(flight)
         try:
@@ -166,7 +180,7 @@ class BridgeHttp:
             if flight.is_connected:
                 text = f"{where} has taken the request and not answered it within {request.timeout_s:g} s"
                 return BridgeError(BridgeErrorKind.TIMEOUT, text)
-            text = f"{where} does not answer within {self._connect_timeout_s:g} s"
+            text = f"{where} does not answer within {connect_within_s:.3g} s"
             return BridgeError(BridgeErrorKind.REFUSED, text)
         except (ClientError, OSError, ValueError, _ConnectionBroken) as error:
             if flight.is_connected:

@@ -83,14 +83,19 @@ def configure_logging(
     """Send every log line of this process to standard error (or `stream`); replaces an earlier call."""
     for secret in secrets:
         register_secret(secret)
-    number = logging.getLevelNamesMapping()[level.upper()]
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(_JsonFormatter() if output is LogFormat.JSON else _TextFormatter())
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(number)
+    set_log_level(level)
+
+
+def set_log_level(level: str) -> None:
+    """Log from this level on: `debug`, `info`, `warning` or `error`."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(number)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 

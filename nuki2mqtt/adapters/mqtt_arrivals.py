@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from paho.mqtt.client import MQTTMessage
 
@@ -9,7 +10,7 @@ from nuki2mqtt.gateway.vocabulary import MqttReceived
 from nuki2mqtt.protocol.settings_words import MqttProtocol
 
 _LOG = logging.getLogger(__name__)
-MESSAGES_LIMIT = 1000
+MESSAGES_LIMIT = 10_000  # commands wait here for no longer than their ttl: then they are refused
 BYTES_LIMIT = 8 * 1024 * 1024
 LARGEST_V311_PAYLOAD = 64 * 1024  # 3.1.1 has no limit to ask the broker for, so the rest is cut off here
 
@@ -27,7 +28,7 @@ class Arrivals(asyncio.Queue[MqttReceived]):
 
     def take(self, message: MqttReceived) -> None:
         """Keep it or drop it; the first and the last of those dropped in a row are logged."""
-        if self.full() or self._bytes + len(message.payload) > BYTES_LIMIT:
+        if self.full() or self._bytes + _size(message) > BYTES_LIMIT:
             if not self._dropped:
                 _LOG.warning("More MQTT messages arrive than can be handled; the newest are dropped")
             self._dropped += 1
@@ -36,13 +37,19 @@ class Arrivals(asyncio.Queue[MqttReceived]):
             _LOG.warning("MQTT messages are taken again; %d were dropped", self._dropped)
             self._dropped = 0
         self.put_nowait(message)
-        self._bytes += len(message.payload)
+        self._bytes += _size(message)
 
     async def next(self) -> MqttReceived:
         """The oldest message, when there is one."""
         message = await self.get()
-        self._bytes -= len(message.payload)
+        self._bytes -= _size(message)
         return message
+
+
+def _size(message: MqttReceived) -> int:
+    return (
+        len(message.topic) + len(message.payload) + len(message.response_topic or "") + len(message.correlation or b"")
+    )
 
 
 def received(message: MQTTMessage, protocol: MqttProtocol) -> MqttReceived:
@@ -58,4 +65,5 @@ def received(message: MQTTMessage, protocol: MqttProtocol) -> MqttReceived:
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
         expiry_s=getattr(properties, "MessageExpiryInterval", None),
+        received=time.monotonic(),
     )

@@ -60,7 +60,7 @@ class BrokerLimits:
 
     def objection(self, order: Publish) -> str | None:
         """Why this message must not be sent: the broker would end the whole connection for it."""
-        size = len(order.topic.encode()) + len(order.payload) + _LARGEST_HEADER
+        size = len(order.topic.encode()) + len(order.payload) + len(order.correlation or b"") + _LARGEST_HEADER
         if self.maximum_packet is not None and size > self.maximum_packet:
             return f"{size} bytes are more than the {self.maximum_packet} that the broker accepts"
         if order.retain and not self.keeps_retained:
@@ -118,7 +118,10 @@ class WireClient(aiomqtt.Client):
     def write(self, order: Publish) -> int:
         """Queue for the socket, without waiting; the packet's number. Raises ValueError for a bad topic."""
         qos = min(order.qos, self.limits.maximum_qos)
-        return self._client.publish(order.topic, order.payload, qos, order.retain).mid
+        properties = None
+        if order.correlation is not None and self._protocol is MqttProtocol.V5:
+            properties = _correlation_properties(order.correlation)
+        return self._client.publish(order.topic, order.payload, qos, order.retain, properties).mid
 
     def say_goodbye(self) -> None:
         """Write what is queued and DISCONNECT: the broker forgets the will. `ended` follows."""
@@ -230,6 +233,12 @@ def _connect_properties() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho 2.2.0
     properties.SessionExpiryInterval = 0
     properties.MaximumPacketSize = LARGEST_PACKET
+    return properties
+
+
+def _correlation_properties(correlation: bytes) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho 2.2.0
+    properties.CorrelationData = correlation
     return properties
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -55,6 +56,13 @@ def _secret(value: Any, _: Any) -> Secret:
     return Secret(value)
 
 
+def _time(value: Any, _: Any) -> datetime:
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise TypeError("a time without an offset")
+    return at
+
+
 _converter = Converter(detailed_validation=False)
 _converter.register_structure_hook(str, _exactly(str))
 _converter.register_structure_hook(int, _exactly(int))
@@ -63,6 +71,8 @@ _converter.register_structure_hook(float, _exactly(float))
 _converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
 _converter.register_structure_hook(NukiId, lambda value, _: NukiId.from_hex(value))
 _converter.register_structure_hook(Secret, _secret)
+_converter.register_structure_hook(datetime, _time)
+_converter.register_unstructure_hook(datetime, datetime.isoformat)
 _converter.register_unstructure_hook(NukiId, str)
 _converter.register_unstructure_hook(Secret, Secret.reveal)
 

@@ -14,6 +14,8 @@ exit statuses:
   0   done, everything is well
   1   failed, or a check found something wrong; the text says what to do
   2   this command line is wrong
+  3   act: the end is not known; look at the door
+  4   act: no gateway answered
   75  another nuki2mqtt uses the state folder
   78  the settings are wrong; every mistake is listed
   130 interrupted before the end
@@ -38,10 +40,28 @@ def _watch(setup: Setup, _: argparse.Namespace) -> int:
     return watch(setup)
 
 
+def _status(setup: Setup, options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.status import status  # noqa: PLC0415 - each verb loads only what it needs
+
+    return status(setup, as_json=options.json)
+
+
+def _act(setup: Setup, options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.act import act  # noqa: PLC0415 - each verb loads only what it needs
+
+    return act(setup, options.device, options.action, wait_s=options.wait, as_json=options.json)
+
+
 def _pair(setup: Setup, options: argparse.Namespace) -> int:
     from nuki2mqtt.faces.pair import pair  # noqa: PLC0415 - each verb loads only what it needs
 
     return pair(setup, options.host, options.port, replace=options.replace)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.demo import DemoOptions, demo  # noqa: PLC0415 - each verb loads only what it needs
+
+    return demo(DemoOptions(once=options.once, seed=options.seed, speed=options.speed, port=options.port))
 
 
 def _health(setup: Setup, _: argparse.Namespace) -> int:
@@ -52,6 +72,26 @@ def _port(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: a number of seconds from 1 to 3600")
+    return number
+
+
+def _speed(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.1 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed: a number from 0.1 to 100")
     return number
 
 
@@ -97,6 +137,45 @@ def make_parser() -> argparse.ArgumentParser:
         "nuki2mqtt check --config config.yaml",
     )
     add("watch", _watch, "show what is said on MQTT", "Needs a running service.", "nuki2mqtt watch")
+    status = add(
+        "status",
+        _status,
+        "show the running gateway, its Bridges and devices",
+        "Needs a broker; what is retained there is read once, no Bridge and no lock is asked. Exit status 0: a gateway "
+        "is online and everything is vouched for.",
+        "nuki2mqtt status",
+    )
+    status.add_argument("--json", action="store_true", default=False, help="the same as one JSON object")
+    act = add(
+        "act",
+        _act,
+        "lock, unlock or open, and wait for the result",
+        "Needs a running service. The command is sent once and carries its time, so that it cannot act late. Exit "
+        "status 0: confirmed; 1: refused, failed or expired; 3: unknown, look at the door; 4: nobody answered.",
+        "nuki2mqtt act front_door unlock",
+    )
+    act.add_argument("device", metavar="DEVICE", help="topic, eight-digit ID or shown name (see nuki2mqtt status)")
+    act.add_argument("action", metavar="ACTION", help="lock, unlock, unlatch, lock_n_go, activate_rto, open, ...")
+    act.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        help="how long to wait for the result (default: commands.confirm_s + 180: no command lives longer)",
+    )
+    act.add_argument("--json", action="store_true", default=False, help="print the result messages as they are")
+    demo = verbs.add_parser(
+        "demo",
+        help="show it all with a simulated house",
+        description="Run a broker, a simulated house and the gateway in one process, and show what is said on MQTT. "
+        "Needs nothing but the extra `embedded`: no Bridge, no broker, no settings; nothing of it is kept.",
+        epilog=f"example:\n  nuki2mqtt demo\n\n{_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.set_defaults(without_settings=_demo)
+    demo.add_argument("--once", action="store_true", help="play a fixed course; status 0 if all that it needs was seen")
+    demo.add_argument("--seed", metavar="N", type=int, default=4, help="another life of the house (default: 4)")
+    demo.add_argument("--speed", metavar="X", type=_speed, help="so many times as fast (default: 1, with --once 10)")
+    demo.add_argument("--port", metavar="N", type=_port, default=0, help="the broker's port (default: any free one)")
     pair = add(
         "pair",
         _pair,
@@ -114,6 +193,9 @@ def make_parser() -> argparse.ArgumentParser:
 def run_cli(arguments: list[str]) -> int:
     """Run one verb; returns the exit status."""
     options = make_parser().parse_args(arguments)
+    if hasattr(options, "without_settings"):
+        without_settings: int = options.without_settings(options)
+        return without_settings
     try:
         setup = load(options)
     except SettingsError as error:

@@ -4,9 +4,11 @@
 """
 
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from nuki2mqtt.faces.reference_commands import render_commands
+from nuki2mqtt.faces.reference_requests import render_requests
+from nuki2mqtt.faces.reference_text import example, table
 from nuki2mqtt.gateway import publications, vouching
 from nuki2mqtt.gateway.broker_session import LONGEST_READ_S, QUIET_S
 from nuki2mqtt.gateway.callback_watch import PATIENCE_S, TOO_MANY
@@ -18,8 +20,9 @@ from nuki2mqtt.gateway.rings import LATE_S
 from nuki2mqtt.gateway.telling import HEALTH_S
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.bridge import BridgeView
+from nuki2mqtt.model.command import Reason
 from nuki2mqtt.model.device import DeviceKind, Feature, NukiId, kind_of
-from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
+from nuki2mqtt.model.event import BatteryPart, CommandFailure, DeviceEvent, EventType, RingTime, StateChange
 from nuki2mqtt.model.state import (
     Battery,
     LockState,
@@ -54,8 +57,6 @@ dropped, everything else than a-z and 0-9 becomes one `_`, at most {max_slug} ch
 digits, `gateway` or `bridge`, it is `nuki_<id>`. Two equal names that are first seen together both get the last four hex
 digits of their IDs; beside a device that is already known only the newcomer does. A topic stays when the name changes in
 the Nuki app, and is never given to another device by chance. Set your own with `devices: {{<ID>: {{topic: ...}}}}`.
-
-Commands (`set`, `get`, requests to the gateway) are not in this version.
 """
 
 _VOUCH = """\
@@ -72,7 +73,7 @@ connections those that we do not vouch for are, and the others are said again as
 an unreadable body is no answer) | a readable `/list` with it |
 | missing from `poll.offline_after_scans` scans of `/info` in a row (hardware Bridges whose scans had it in this run, and \
 list anything; 0 is off) | a scan hit, a callback, a newer entry in `/list` |
-| a forced read did not reach it | a callback, a successful `/lockState`, an entry in `/list` later than the failure |
+| a command or a forced read did not reach it | a callback, a successful `/lockState`, an entry in `/list` later than the failure |
 | its entry in `/list` has no state (one `/lockState` is tried at the start and after a callback) | a state from any source |
 | the gateway stops | a report after the start |
 
@@ -83,8 +84,8 @@ A Bridge's own availability follows the first row.
 `/list` is a Bridge's cache, callbacks are fast hints. An entry in `/list` overrides a callback only if its own timestamp is
 not older than the callback's arrival. An older entry that contradicts it changes nothing, and one `/lockState` decides; with
 `poll.forced_per_day` spent the callback stands, counted as `unconfirmed_hints`. `/lockState` wakes the lock and costs
-battery; it is used for nothing else than this, an entry without a state, and a transition that `/list` shows for more than
-{stuck:.0f} s. A change that `/list` tells and no callback told within {patience:.0f} s is one of `lost_callbacks`; {many} in an hour poll three
+battery; it is used for nothing else than this, an entry without a state, a transition that `/list` shows for more than
+{stuck:.0f} s, a `get` with `force`, and a command that nothing else proves. A change that `/list` tells and no callback told within {patience:.0f} s is one of `lost_callbacks`; {many} in an hour poll three
 times as often, and say so.
 """
 
@@ -97,12 +98,6 @@ asks no Bridge, writes an error to its log, and takes over when the first is gon
 an `offline` that it did not say. Before it speaks, a gateway reads the retained messages of its base: until {quiet} s pass
 without another, {longest:.0f} s at most.
 """
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = [names, ["---"] * len(names), *([*row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _topics() -> str:
@@ -119,13 +114,14 @@ def _topics() -> str:
         (_TREE.availability("<device>"), "retained, QoS 1", "`online` or `offline`: do we vouch for the snapshot?"),
         (_TREE.event("<device>"), "never retained, QoS 1", "what happened just now, below"),
         (_TREE.event_late("<device>"), "never retained, QoS 1", "what happened too long ago to act on"),
+        ("<base>/<device>/set", "to us", "a command, below"),
+        ("<base>/<device>/get", "to us", "look again, below"),
+        (_TREE.result("<device>"), "never retained, QoS 1", "what becomes of a command"),
+        ("<base>/gateway/request/<verb>", "to us", "a request to the gateway, below"),
+        (_TREE.response("<verb>"), "never retained, QoS 1", "its answer"),
     ]
     head = ("topic", "flags", "payload")
-    return "## Topics\n\n" + _table(head, ((f"`{topic}`", flags, what) for topic, flags, what in rows))
-
-
-def _example(body: bytes) -> str:
-    return f"```json\n{body.decode()}\n```\n"
+    return "## Topics\n\n" + table(head, ((f"`{topic}`", flags, what) for topic, flags, what in rows))
 
 
 def _snapshot() -> str:
@@ -161,17 +157,18 @@ def _snapshot() -> str:
         stale=False,
         bridge=_BRIDGE,
     )
-    sources = ", ".join(f"`{source}`" for source in Source)
+    sources = ", ".join(f"`{source}`" for source in Source if source is not Source.COMMAND)
     return (
         "## Snapshot\n\nKeys that no source of a device knows are absent, unknown values are `null`.\n\n"
-        + _example(render_snapshot(snapshot))
+        + example(render_snapshot(snapshot))
         + "\nAn Opener has `ring_to_open`, `continuous_mode` and `ring` (the time of the last ring on the Bridge's "
         "clock) and no door:\n\n"
-        + _example(render_snapshot(opener))
+        + example(render_snapshot(opener))
         + f"\n`source` is one of {sources}. `seen` is the report's own time on our clock (a callback's is its arrival); "
         f"a difference in `seen`, `source` or `rssi_dbm` alone is said at most every {QUIET_CHANGE_S:.0f} s. `changed` is the "
-        "`seen` of the report in which state, door, ring-to-open or continuous mode last differed. `derived` is always "
-        "false in this version. With `mqtt.output: attribute` the topics are the paths of the leaves "
+        "`seen` of the report in which state, door, ring-to-open or continuous mode last differed. `derived` is true "
+        "while `state` was concluded from our own command, that is from the Bridge's `success` until the next report or "
+        "the end of the command; it never goes on to a final state by itself, and gives no event. With `mqtt.output: attribute` the topics are the paths of the leaves "
         "(`battery/level`), and null is an empty retained message; Home Assistant reads the JSON object, so that it is "
         "told of no device then.\n"
     )
@@ -198,17 +195,17 @@ def _words() -> str:
     unknown = ("others", "unknown", "null")
     return (
         "### Words\n\n"
-        + _table(("`device_type`", "`type`", "device"), types)
+        + table(("`device_type`", "`type`", "device"), types)
         + "\n"
-        + _table(("lock `state_code`", "`state`", "`lock`"), [*locks, unknown])
+        + table(("lock `state_code`", "`state`", "`lock`"), [*locks, unknown])
         + "\n"
-        + _table(
+        + table(
             ("Opener `state_code`", "`state`", "`lock`", "`lock` in continuous mode"), [*openers, (*unknown, "null")]
         )
         + "\n"
-        + _table(("`door`", "`door_code`"), [*door_rows, ("null", "no door sensor")])
+        + table(("`door`", "`door_code`"), [*door_rows, ("null", "no door sensor")])
         + "\n"
-        + _table(("`mode_code`", "`mode`"), modes)
+        + table(("`mode_code`", "`mode`"), modes)
     )
 
 
@@ -225,6 +222,9 @@ def _events() -> str:
         DeviceEvent(EventType.RING, _SEEN, Source.CALLBACK, RingTime(_SEEN)),
         DeviceEvent(EventType.JAMMED, _SEEN, Source.LIST),
         DeviceEvent(EventType.BATTERY_LOW, _SEEN, Source.LIST, BatteryPart.LOCK),
+        DeviceEvent(
+            EventType.COMMAND_FAILED, _SEEN, Source.COMMAND, CommandFailure(Action.UNLOCK, Reason.MOTOR_BLOCKED)
+        ),
     ]
     later = ", ".join(f"`{kind}`" for kind in EventType if kind not in {sample.event_type for sample in samples})
     return (
@@ -265,15 +265,16 @@ def _bridge() -> str:
         ("`bridges[].clock_skew_s`", "the Bridge's clock minus ours"),
         ("`bridges[].queue`, `auth`, `problem`", "requests waiting, token mode that works, what is wrong"),
         ("`broker`", "protocol, connections lost, events waiting and dropped"),
-        ("`cloud`, `command_clock_skew_s`", "null in this version"),
+        ("`command_clock_skew_s`", "the `ts` of the last command minus our clock; null before the first"),
+        ("`cloud`", "null in this version"),
         ("`state_file`", "what is wrong with it, or null"),
         ("`needs_pairing`", "whether a token is missing"),
     ]
     return (
         "## Bridge\n\n"
-        + _example(render_bridge(view, started=_CHANGED, slots=slots))
+        + example(render_bridge(view, started=_CHANGED, slots=slots))
         + "\nOf callback slots only host and port are shown: a path may be somebody's secret.\n\n## Health\n\n"
-        + _table(("key", "meaning"), rows)
+        + table(("key", "meaning"), rows)
     )
 
 
@@ -297,7 +298,7 @@ def _home_assistant() -> str:
         "later); unique ids are `nuki2mqtt_<ID>_<key>`. An entity is offered only for what the device was seen to have "
         "and what is permitted. Availability needs all three: gateway, Bridge and device. Said again "
         f"{BORN_MIN_S:.0f} to {BORN_MIN_S + BORN_SPAN_S:.0f} s after Home Assistant's birth message.\n\n"
-        + _table(("device", "keys"), rows)
+        + table(("device", "keys"), rows)
     )
 
 
@@ -310,6 +311,8 @@ def render_topics_reference() -> str:
             _snapshot(),
             _words(),
             _events(),
+            render_commands(),
+            render_requests(),
             _VOUCH.format(
                 grace=vouching.GRACE_S,
                 busy=vouching.BUSY_EXTENSION_S,

@@ -3,9 +3,10 @@
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nuki2mqtt.adapters.embedded_broker import reach_embedded
 from nuki2mqtt.adapters.state_dir import CONFIG_VARIABLE, config_path, default_state_dir
 from nuki2mqtt.errors import SettingsError, SettingsProblem
 from nuki2mqtt.model.secret import Secret
@@ -77,6 +78,7 @@ def load(options: argparse.Namespace) -> Setup:
     settings = read_settings(
         text, file_name=path.name, environ=os.environ, overrides=overrides, read_file=_read_secret_file
     )
+    settings = replace(settings, mqtt=reach_embedded(settings.mqtt))
     folder = Path(settings.state_dir) if settings.state_dir else default_state_dir(os.environ, sys.platform)
     return Setup(settings, folder)
 

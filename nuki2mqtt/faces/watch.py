@@ -72,12 +72,29 @@ def describe(tree: TopicTree, message: MqttReceived) -> str:
     elif isinstance(value, dict) and "event_type" in value:
         details = " ".join(f"{key}={item}" for key, item in value.items() if key not in {"event_type", "actor"})
         text = f"{value['event_type']}: {details}"
+    elif isinstance(value, dict) and "status" in value and "action" in value:
+        text = _result(value)
     return f"{_printable(topic):<28} {_printable(text)}{mark}"
 
 
 def _printable(text: str) -> str:
     """What may be shown in a terminal."""
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_TEXT])
+
+
+def _result(value: dict[str, Any]) -> str:
+    """One step in the life of a command."""
+    text = f"{value['action']} {value['status']}"
+    if value.get("reason") is not None:
+        text += f": {value['reason']}"
+    if value.get("evidence") is not None:
+        text += f" after {value.get('duration_s')} s by {value['evidence']}"
+    elif value["status"] not in {"accepted", "confirmed"} and value.get("may_have_acted"):
+        text += ", may have acted"
+    parts = [text, f"state {value.get('state')}"]
+    if value.get("transaction") is not None:
+        parts.append(f"transaction {value['transaction']}")
+    return ", ".join(parts)
 
 
 def _snapshot(value: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ class BridgeClock:
         """A time of the Bridge's on our monotonic clock."""
         return at.timestamp() - self.offset
 
+    def skew_at(self, now: Moment) -> float:
+        """How far the Bridge's clock is ahead of our wall clock now, in seconds."""
+        return self.offset + now.monotonic - now.wall.timestamp()
+
     def agrees_with(self, other: "BridgeClock", travelled_s: float = 0.0) -> bool:
         """Whether the clock went on between two readings, and was not set; `travelled_s` of the slower one."""
         return abs(self.offset - other.offset) <= 2 * TOLERANCE_S + travelled_s / 2

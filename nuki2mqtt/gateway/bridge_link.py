@@ -1,10 +1,12 @@
 """One Bridge: what to ask it next, and how it fares.
 
-One request at a time, a minimum gap between an answer and the next request, identity before anything else,
-`/list` before `/lockState` before the callback lease before `/info`. A failed request comes again after a
-growing delay; nothing is ever repeated that moves a lock (no such request is made here).
+One request at a time, a minimum gap between an answer and the next request, identity before anything else;
+orders before `/list` before `/lockState` before what people ask for before the callback lease before `/info`. A
+failed request comes again after a growing delay, for which orders do not wait; an order is never repeated here:
+whether it may be is decided by `commands`.
 """
 
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, auto
@@ -27,6 +29,7 @@ from nuki2mqtt.protocol.bridge_api import (
     InfoAnswer,
     InfoRequest,
     ListRequest,
+    LockActionRequest,
     LockStateAnswer,
     LockStateRequest,
     SuccessAnswer,
@@ -39,6 +42,7 @@ HINT_GAP_S = 2.0
 FAST_SHARE = 3
 _LONGEST_RETRY_S = 60.0
 _DOUBLINGS = 6
+_MOST_ASKED = 8
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
 _UPTIME_WOBBLE_S = 20.0  # whole seconds, and an answer's way of up to 15 s
 
@@ -46,8 +50,10 @@ _UPTIME_WOBBLE_S = 20.0  # whole seconds, and an answer's way of up to 15 s
 class JobKind(IntEnum):
     """What a request is for, the most urgent first."""
 
+    ACTION = auto()
     LIST = auto()
     LOCK_STATE = auto()
+    ASKED = auto()
     LEASE = auto()
     SLOTS = auto()
     INFO = auto()
@@ -55,11 +61,20 @@ class JobKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request and what it is for; `nuki_id` for a read that wakes a lock."""
+    """One request and what it is for: `nuki_id` of an order or a direct read, `ask_id` of what a person asked for."""
 
     kind: JobKind
     request: BridgeRequest
     nuki_id: NukiId | None = None
+    ask_id: int | None = None
+    not_after: float | None = None
+
+
+@dataclass(slots=True)
+class _Order:
+    request: LockActionRequest
+    due: float
+    not_after: float
 
 
 class BridgeLink:
@@ -89,8 +104,12 @@ class BridgeLink:
         self._is_releasing = False
         self._is_contact_ended = False
         self._due: dict[JobKind, float] = {}
+        self._orders: dict[NukiId, _Order] = {}
+        self._asked: deque[Job] = deque()
         self._in_flight: tuple[int, Job, float] | None = None
         self._calls = 0
+        self.answered_sent = 0.0  # when the request was sent that was answered last
+        self._gap_until = 0.0  # orders wait for this only
         self._earliest = 0.0
         self._failures: dict[JobKind, int] = {}
         self._problem_kind: BridgeErrorKind | None = None
@@ -114,7 +133,7 @@ class BridgeLink:
     @property
     def queue(self) -> int:
         """How many requests wait."""
-        return len(self.reads) + (self.callback.step is not None)
+        return len(self._orders) + len(self.reads) + len(self._asked) + (self.callback.step is not None)
 
     @property
     def own(self) -> OwnCallback | None:
@@ -143,11 +162,14 @@ class BridgeLink:
         self._is_active = True
         self.is_verified = False
         self._due = {JobKind.INFO: now.monotonic, JobKind.LIST: now.monotonic}
-        self._earliest = max(self._earliest, now.monotonic + (UNCLEAN_START_S if after_unclean_end else 0.0))
+        self._gap_until = max(self._gap_until, now.monotonic + (UNCLEAN_START_S if after_unclean_end else 0.0))
+        self._earliest = max(self._earliest, self._gap_until)
 
     def stop(self) -> None:
         """Ask nothing more; an answer under way is ignored."""
         self._is_active = False
+        self._orders.clear()
+        self._asked.clear()
         self.reads.clear()
         self.callback.stop()
 
@@ -164,6 +186,8 @@ class BridgeLink:
     def release(self, now: Moment) -> None:
         """Give our callback slot back, then ask nothing more."""
         self._is_releasing = True
+        self._orders.clear()
+        self._asked.clear()
         self.reads.clear()
         self._due = {}
         # A Bridge in trouble would be asked too late; the next start cleans up.
@@ -177,6 +201,64 @@ class BridgeLink:
         self.is_verified = False
         self.problem = problem
         return [Log(Level.ERROR, problem)]
+
+    # --- Orders and questions ----------------------------------------------------------------------
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether requests go out at all: followed, with a token, and the Bridge that is expected."""
+        return self._is_active and not self._is_releasing and not self._is_contact_ended and self.token is not None
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether the last request of some kind got no answer."""
+        return self._problem_kind is not None or not self.is_verified
+
+    @property
+    def is_refusing_token(self) -> bool:
+        """Whether the Bridge refused our token last."""
+        return self._problem_kind is BridgeErrorKind.TOKEN_REFUSED or self.needs_pairing
+
+    def order(self, nuki_id: NukiId, request: LockActionRequest, due: float, not_after: float) -> None:
+        """Send this order as soon as it may be, between these times (monotonic); replaces one that waits."""
+        self._orders[nuki_id] = _Order(request, due, not_after)
+
+    def withdraw(self, nuki_id: NukiId) -> None:
+        """Do not send the order that waits for this device."""
+        self._orders.pop(nuki_id, None)
+
+    @property
+    def waiting_orders(self) -> tuple[NukiId, ...]:
+        """The devices for which an order waits."""
+        return tuple(self._orders)
+
+    @property
+    def ordered_device(self) -> NukiId | None:
+        """The device whose order is under way."""
+        return self._in_flight[1].nuki_id if self._in_flight and self._in_flight[1].kind is JobKind.ACTION else None
+
+    def ask(self, ask_id: int, request: BridgeRequest) -> bool:
+        """Ask this once, for a person; False if too much waits."""
+        if not self.can_be_asked or len(self._asked) >= _MOST_ASKED:
+            return False
+        self._asked.append(Job(JobKind.ASKED, request, ask_id=ask_id))
+        return True
+
+    def forget_device(self, nuki_id: NukiId) -> None:
+        """Want nothing of this device any more."""
+        self.withdraw(nuki_id)
+        self.reads.forget(nuki_id)
+
+    def withdraw_question(self, ask_id: int) -> None:
+        """Do not ask it any more."""
+        self._asked = deque(job for job in self._asked if job.ask_id != ask_id)
+
+    def ask_list_now(self, now: Moment) -> None:
+        """Somebody waits for what `/list` says."""
+        if JobKind.LIST in self._due:
+            soon = max(now.monotonic, self._list_sent + HINT_GAP_S)
+            self._due[JobKind.LIST] = min(self._due[JobKind.LIST], soon)
+            self._hinted = soon
 
     # --- Wishes ------------------------------------------------------------------------------------
 
@@ -216,13 +298,19 @@ class BridgeLink:
         if not self._is_active or self._in_flight is not None or self._is_contact_ended:
             return None
         due = min(self._open_dues(), default=None)
-        return None if due is None else max(due, self._earliest)
+        other = None if due is None else max(due, self._earliest)
+        order = min((order.due for order in self._orders.values()), default=None)
+        if order is None:
+            return other
+        order = max(order, self._gap_until)
+        return order if other is None else min(order, other)
 
     def _open_dues(self) -> list[float]:
         if not self.is_verified and not self._is_releasing:
             return [self._due[JobKind.INFO]]
         step_due = None if self.callback.step is None else self._earliest
-        others = (self.reads.next_due(), self.callback.look_at, step_due)
+        asked_due = self._earliest if self._asked else None
+        others = (self.reads.next_due(), self.callback.look_at, step_due, asked_due)
         return [*self._due.values(), *(due for due in others if due is not None)]
 
     def handle_timer(self, now: Moment) -> list[Effect]:
@@ -237,19 +325,27 @@ class BridgeLink:
         self._in_flight = (self._calls, job, now.monotonic)
         if job.kind is JobKind.LIST:
             self._list_sent, self._hinted = now.monotonic, None
-        return [CallBridge(self.link, self._calls, job.request, self.ladder.mode, self.token)]
+        return [CallBridge(self.link, self._calls, job.request, self.ladder.mode, self.token, job.not_after)]
 
     def _next_job(self, now: float) -> Job | None:
         def is_due(kind: JobKind) -> bool:
             return self._due.get(kind, now + 1) <= now
 
+        order = next(((key, order) for key, order in self._orders.items() if order.due <= now), None)
         if not self.is_verified and not self._is_releasing:
             return Job(JobKind.INFO, InfoRequest())
+        if order is not None:
+            del self._orders[order[0]]
+            return Job(JobKind.ACTION, order[1].request, order[0], not_after=order[1].not_after)
+        if now < self._earliest:
+            return None
         if is_due(JobKind.LIST):
             return Job(JobKind.LIST, ListRequest())
         read = self.reads.take(now)
         if read is not None:
             return Job(JobKind.LOCK_STATE, LockStateRequest(*read), read[0])
+        if self._asked:
+            return self._asked.popleft()
         if self.callback.step is not None:
             return Job(JobKind.LEASE, self.callback.step)
         if self.callback.look_at is not None and self.callback.look_at <= now:
@@ -265,10 +361,13 @@ class BridgeLink:
         if self._in_flight is None or self._in_flight[0] != event.call_id:
             return None, []
         _, job, sent = self._in_flight
-        self._in_flight = None
-        self._earliest = now.monotonic + self._poll.min_gap_s
+        self._in_flight, self.answered_sent = None, sent
+        self._gap_until = now.monotonic + self._poll.min_gap_s
+        self._earliest = self._gap_until
         if not self._is_active:
             return None, []
+        if isinstance(event.answer, BridgeError) and event.answer.kind is BridgeErrorKind.TOO_LATE:
+            return job, []  # nobody was asked
         if isinstance(event.answer, BridgeError):
             return job, self._failed(job, event.answer, now, is_clock_trusted=is_clock_trusted)
         effects = self._recovered(job.kind)
@@ -282,6 +381,8 @@ class BridgeLink:
                 self.reads.answered(job.nuki_id, now.monotonic, has_reached=event.answer.success)
             case JobKind.INFO if isinstance(event.answer, InfoAnswer):
                 effects += self._informed(event.answer, sent, now)
+            case JobKind.ASKED if isinstance(event.answer, CallbackListAnswer) and self.view is not None:
+                self.view = replace(self.view, slots=event.answer.slots)
             case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
                 if self.view is not None:
                     self.view = replace(self.view, slots=event.answer.slots)
@@ -299,7 +400,7 @@ class BridgeLink:
     def _recovered(self, kind: JobKind) -> list[Effect]:
         # Only what failed can get well: an /info that answers is no answer to a /list that does not.
         self._failures.pop(kind, None)
-        if self._problem_kind is None or self._problem_job is not kind:
+        if self._problem_kind is None or self._problem_job not in {kind, JobKind.ACTION, JobKind.ASKED}:
             return []
         self.problem = self._problem_kind = self._problem_job = None
         return [Log(Level.INFO, f"Bridge {self.link} answers again.")]
@@ -360,7 +461,9 @@ class BridgeLink:
             self.was_clock_set, self.clock = True, clock
 
     def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
-        failures = self._failures.get(job.kind, 0) + 1
+        # An order that fails says little of the next request, which looks what became of it.
+        is_once = job.kind in {JobKind.ACTION, JobKind.ASKED}
+        failures = 1 if is_once else self._failures.get(job.kind, 0) + 1
         self._failures[job.kind] = failures
         delay = min(2.0 ** min(failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
         match error.kind:
@@ -391,7 +494,7 @@ class BridgeLink:
             self.reads.failed(job.nuki_id, error.kind, due)
         elif job.kind in {JobKind.LEASE, JobKind.SLOTS}:
             self.callback.failed(due)
-        else:
+        elif job.kind not in {JobKind.ACTION, JobKind.ASKED}:
             self._plan(job.kind, due)
         # What else is due waits as long: a Bridge in trouble is not to be hurried.
         self._earliest = max(self._earliest, due)

@@ -82,7 +82,11 @@ class BrokerSession:
         topics = (tree.gateway_state, tree.gateway_info, tree.gateway_health, tree.home_assistant_status)
         will = Will(tree.gateway_state, OFFLINE) if self.role is Role.OWNER else None
         filters = topics if self._has_spoken else (*topics, tree.snapshots_filter, tree.bridges_filter)
-        return ConnectMqtt(will, tuple(Subscription(topic, qos=0) for topic in filters))
+        listening = [Subscription(topic, qos=0) for topic in filters]
+        # Only who owns the base takes orders. Each that was published with retain is to arrive flagged.
+        orders = tree.command_filters if self.role is Role.OWNER else ()
+        listening += [Subscription(topic, qos=1, retain_as_published=True) for topic in orders]
+        return ConnectMqtt(will, tuple(listening))
 
     def handle(self, event: MqttConnected | MqttSubscribed | MqttLost | MqttReceived, now: float) -> list[News]:
         """Take in what the broker says."""
@@ -125,7 +129,7 @@ class BrokerSession:
                 self._read_bridge(event)
             case Inbound.HOME_ASSISTANT_STATUS:
                 return [News.BORN] if event.payload == ONLINE and is_live and was is Role.OWNER else []
-            case None:
+            case Inbound.SET | Inbound.GET | Inbound.REQUEST | None:
                 pass
         if was is not Role.SILENT and self.role is Role.SILENT:
             return [News.YIELDED if was is Role.OWNER else News.SILENCED]

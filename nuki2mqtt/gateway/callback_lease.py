@@ -5,6 +5,7 @@ Foreign ones are never touched. Since slot numbers are positions, the list is re
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from nuki2mqtt.protocol.payloads import SlotView
 
 SLOTS = 3  # Bridge API 1.13.2 section 5, /callback/add
 PATH_PREFIX = "/callback/"
+_LONGEST_SHOWN = 24
 
 # The addresses that Docker, Podman and Docker Desktop give to containers, with the size of one such network.
 # Docker Desktop's lies where house networks do, so that only its own 256 addresses count as its network.
@@ -97,6 +99,23 @@ def next_release(slots: tuple[CallbackSlot, ...], own: OwnCallback) -> Unregiste
 def view_slots(slots: tuple[CallbackSlot, ...], own: OwnCallback | None) -> tuple[SlotView, ...]:
     """The slots as they may be shown."""
     return tuple(SlotView(slot.id, _address(slot.url), is_own=own is not None and own.is_own(slot)) for slot in slots)
+
+
+def masked_url(url: str) -> str:
+    """A slot's URL so that a person can tell it from others, without what may be a secret.
+
+    That is a login, a long level of the path, what follows a "?", ";" or "#", and the end of a path like ours.
+    """
+    head, slashes, rest = url.partition("://")
+    path = re.split(r"[?;#]", rest)[0]
+    address, *levels = path.split("/")
+    tail = "" if path == rest else "?***"
+    host = address.rpartition("@")[2]
+    login = "***@" if host != address else ""
+    shown = [level if len(level) <= _LONGEST_SHOWN else "***" for level in levels]
+    if PATH_PREFIX in f"/{'/'.join(levels)}":
+        shown[-1] = "***"
+    return "/".join([f"{head}{slashes}{login}{host}", *shown]) + tail
 
 
 def _address(url: str) -> str:

@@ -7,7 +7,7 @@ from nuki2mqtt import __build_date__
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.protocol.settings_words import TrustClock
 
-_BUILT = datetime.fromisoformat(__build_date__).replace(tzinfo=UTC)
+BUILT = datetime.fromisoformat(__build_date__).replace(tzinfo=UTC)
 _MAX_SKEW_S = 60.0
 
 
@@ -15,7 +15,7 @@ def is_clock_trusted(now: Moment, skews_s: Iterable[float], setting: TrustClock)
     """Untrusted before the build date, or unsynchronised and not confirmed by any Bridge's clock."""
     if setting is TrustClock.ALWAYS:
         return True
-    if now.wall < _BUILT:
+    if now.wall < BUILT:
         return False
     if now.is_synchronised is not False:
         return True

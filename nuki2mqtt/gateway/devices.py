@@ -127,6 +127,10 @@ class Devices:
         """Know a device from an earlier process; nothing is known of its state."""
         self._devices.setdefault(nuki_id, _Device(nuki_id, device_type, name))
 
+    def remove(self, nuki_id: NukiId) -> None:
+        """Forget a device; what is listed again is a newcomer."""
+        self._devices.pop(nuki_id, None)
+
     def knows(self, nuki_id: NukiId) -> bool:
         """Whether this device was ever listed."""
         return nuki_id in self._devices
@@ -142,6 +146,10 @@ class Devices:
     def has_state(self, nuki_id: NukiId) -> bool:
         """Whether any source told the state in this process."""
         return self._devices[nuki_id].state is not None
+
+    def state(self, nuki_id: NukiId) -> DeviceState | None:
+        """The state that was last seen."""
+        return self._devices[nuki_id].state
 
     def lacks_listed_state(self, nuki_id: NukiId, link: str) -> bool:
         """Whether this Bridge's last `/list` had the device without a state."""

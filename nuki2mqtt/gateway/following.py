@@ -4,7 +4,6 @@ Joins the parts that each know one thing: the links what to ask, the devices wha
 may be shown as fresh, the watch which callbacks were lost.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,10 +11,13 @@ from dataclasses import dataclass, replace
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.bridge_link import BridgeLink, Job, JobKind
-from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, OwnCallback, is_container_internal
+from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
 from nuki2mqtt.gateway.devices import Devices, Doubt, Verdict
+from nuki2mqtt.gateway.evidence import Observation
+from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, OrderEnded, OrderHeld, OrderSent, ReadEnded
+from nuki2mqtt.gateway.own_callbacks import OwnCallbacks
 from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
@@ -23,6 +25,7 @@ from nuki2mqtt.gateway.vocabulary import (
     BridgePaired,
     CallbackPath,
     CallbackReceived,
+    CallBridge,
     Effect,
     Level,
     Log,
@@ -35,11 +38,10 @@ from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.secret import Secret
-from nuki2mqtt.model.state import Report, Snapshot
-from nuki2mqtt.protocol.bridge_api import InfoAnswer, ListAnswer, LockStateAnswer
+from nuki2mqtt.model.state import Report, Snapshot, Source
+from nuki2mqtt.protocol.bridge_api import Answer, InfoAnswer, ListAnswer, LockStateAnswer
 from nuki2mqtt.protocol.settings import Settings
 
-CALLBACK_AUTO = "auto"
 MAX_DEVICES = 1000
 _MAX_UNKNOWN = 64
 
@@ -77,15 +79,15 @@ class Following:
         # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
         self._others = {link: known for link, known in memory.bridges.items() if link not in self.links}
         self._settings = settings
-        self._instance = instance
-        self._callback_secret = callback_secret
-        self._in_container = in_container
-        self._door_port: int | None = None
-        self._local_hosts: dict[str, str] = {}
+        self._own_callbacks = OwnCallbacks(
+            settings.callback.host, instance=instance, secret=callback_secret, in_container=in_container
+        )
         self._rssi: dict[str, dict[NukiId, int]] = {}
         self._events: deque[Happening] = deque()
         self.events_dropped = 0
         self._told_once: dict[str, None] = {}
+        self._news: list[News] = []
+        self.listed: dict[str, frozenset[NukiId]] = {}  # the last readable /list of each link
 
     # --- Switching ----------------------------------------------------------------------------------------------------
 
@@ -98,13 +100,16 @@ class Following:
             link.start(now, after_unclean_end=after_unclean_end)
         if not self._settings.callback.enabled or not self.links:
             return []
-        paths = (CallbackPath(self._path(name), name, link.settings.host) for name, link in self.links.items())
+        own = self._own_callbacks
+        paths = (CallbackPath(own.path(name), name, link.settings.host) for name, link in self.links.items())
         return [OpenCallbackDoor(tuple(paths))]
 
     def deactivate(self) -> None:
         """Ask nothing more: another gateway owns the base topic."""
         self.is_active = False
         self._events.clear()
+        self._news.clear()
+        self.listed.clear()
         self.devices.forget_reports()
         self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
         for link in self.links.values():
@@ -132,7 +137,7 @@ class Following:
 
     def door_opened(self, port: int, now: Moment) -> list[Effect]:
         """The callback door listens."""
-        self._door_port = port
+        self._own_callbacks.door_port = port
         return [effect for name in self.links for effect in self._set_own_callback(name, now)]
 
     def paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
@@ -152,11 +157,12 @@ class Following:
     def handle_answer(self, event: BridgeAnswered, now: Moment) -> list[Effect]:
         """Take in an answer of a Bridge."""
         link = self.links[event.link]
-        job, effects = link.handle_answer(event, now, is_clock_trusted=self._is_clock_trusted(now))
+        job, effects = link.handle_answer(event, now, is_clock_trusted=self.is_clock_trusted(now))
         if job is None:
             return effects
-        if event.local_host is not None and self._local_hosts.get(event.link) != event.local_host:
-            self._local_hosts[event.link] = event.local_host
+        if event.local_host is not None:
+            self._own_callbacks.local_hosts[event.link] = event.local_host
+        self._tell_ended(link, job, event.answer)
         match event.answer:
             case BridgeError() as error:
                 self._failed(link, job, error, now)
@@ -175,19 +181,32 @@ class Following:
                 pass
         return effects
 
-    def _is_clock_trusted(self, now: Moment) -> bool:
-        skews = (link.clock.skew_s for link in self.links.values() if link.clock is not None)
+    def _tell_ended(self, link: BridgeLink, job: Job, answer: Answer | BridgeError) -> None:
+        if job.kind is JobKind.ACTION and job.nuki_id is not None:
+            self._news.append(OrderEnded(job.nuki_id, link.link, answer))
+        elif job.kind is JobKind.ASKED and job.ask_id is not None:
+            self._news.append(AskEnded(job.ask_id, answer))
+
+    def is_clock_trusted(self, now: Moment) -> bool:
+        """Whether our wall clock can be believed."""
+        # The clock may have been set since `/info` was read.
+        skews = (link.clock.skew_at(now) for link in self.links.values() if link.clock is not None)
         return is_clock_trusted(now, skews, self._settings.commands.trust_clock)
 
     def _failed(self, link: BridgeLink, job: Job, error: BridgeError, now: Moment) -> None:
         if error.kind is BridgeErrorKind.BUSY:
             self.vouching.busy(link.link, now.monotonic)
+        if job.kind is JobKind.INFO:
+            self._news += [OrderHeld(nuki_id, error) for nuki_id in link.waiting_orders]
+        elif job.kind is JobKind.LIST:
+            self._news.append(ListEnded(link.link, None))
         if job.kind is not JobKind.LOCK_STATE or job.nuki_id is None:
             return
         if error.kind is BridgeErrorKind.DEVICE_OFFLINE:
             self.vouching.unreachable(job.nuki_id, now.monotonic)
         if not link.is_wanted(job.nuki_id):
             self.devices.settle(job.nuki_id, now)
+            self._news.append(ReadEnded(job.nuki_id, link.answered_sent, None, error))
 
     def _twin(self, link: BridgeLink) -> str | None:
         """Another address at which this Bridge is already followed."""
@@ -204,6 +223,8 @@ class Following:
             self.vouching.scanned(link.link, (hit.nuki_id for hit in answer.scan))
 
     def _listed(self, link: BridgeLink, answer: ListAnswer, now: Moment) -> list[Effect]:
+        self.listed[link.link] = frozenset(report.nuki_id for report in answer.reports)
+        self._news.append(ListEnded(link.link, self.listed[link.link]))
         effects = [effect for text in answer.broken for effect in self._once(f"Bridge {link.link}: {text}")]
         once: dict[NukiId, Report] = {}
         for report in answer.reports:
@@ -211,7 +232,7 @@ class Following:
                 text = f"Bridge {link.link}: /list names device {report.nuki_id} twice; only the first entry counts."
                 effects += self._once(text)
         room = MAX_DEVICES - len(self.devices.ids())
-        reports = [report for report in once.values() if not self._is_ignored(report.nuki_id)]
+        reports = [report for report in once.values() if not self.is_ignored(report.nuki_id)]
         newcomers = [report.nuki_id for report in reports if not self.devices.knows(report.nuki_id)]
         if len(newcomers) > room:
             effects += self._once(f"Bridge {link.link}: more than {MAX_DEVICES} devices; the newest are not followed.")
@@ -219,6 +240,8 @@ class Following:
         self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
         for report in reports:
             verdict = self.devices.apply_entry(link.link, report, link.clock, now)
+            if report.state is not None:
+                self._news.append(Observation(report.nuki_id, Source.LIST, report.state, verdict.time))
             if verdict.has_state:
                 self.vouching.state_told(verdict.nuki_id)
             elif verdict.is_gap:
@@ -234,24 +257,27 @@ class Following:
         if not answer.success:
             self.vouching.unreachable(nuki_id, now.monotonic)
             self.devices.settle(nuki_id, now)
-            return
-        if answer.state is None:
+        elif answer.state is None:
             self.devices.settle(nuki_id, now)
-            return
-        verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
-        if verdict is not None:
-            self.vouching.lock_state_read(nuki_id)
-            self._note(verdict, now)
+        else:
+            verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
+            if verdict is not None:
+                self.vouching.lock_state_read(nuki_id)
+                self._note(verdict, now)
+                self._news.append(Observation(nuki_id, Source.LOCK_STATE, answer.state, now.monotonic))
+        self._news.append(ReadEnded(nuki_id, link.answered_sent, answer.state))
 
     def handle_callback(self, event: CallbackReceived, now: Moment) -> list[Effect]:
         """Take in a callback: a hint that shows at once and brings `/list` forward."""
         link, report = self.links[event.link], event.report
-        if not self.is_active or self._is_ignored(report.nuki_id):
+        if not self.is_active or self.is_ignored(report.nuki_id):
             return []
         link.bring_list_forward(now)
         verdict = self.devices.apply_callback(event.link, report, link.clock, now)
         if verdict is None:
             return self._once(f"Bridge {event.link} called about device {report.nuki_id}, which it has not listed.")
+        if report.state is not None:
+            self._news.append(Observation(report.nuki_id, Source.CALLBACK, report.state, now.monotonic))
         self.vouching.callback(event.link, report.nuki_id)
         self.watches[event.link].told_by_callback(report.nuki_id)
         return self._take(link, verdict, now)
@@ -306,16 +332,37 @@ class Following:
                 link.verify_lease(now)
             is_losing = watch.is_losing(now.monotonic)
             if is_losing and not link.is_fast:
-                effects.append(Log(Level.WARNING, bridge_problems.losing_callbacks(name, self._door_port)))
+                effects.append(
+                    Log(Level.WARNING, bridge_problems.losing_callbacks(name, self._own_callbacks.door_port))
+                )
             link.is_fast = is_losing
-            effects += link.handle_timer(now)
+            new = link.handle_timer(now)
+            if link.ordered_device is not None and any(isinstance(effect, CallBridge) for effect in new):
+                self._news.append(OrderSent(link.ordered_device))
+            effects += new
         return effects
+
+    def forget_device(self, nuki_id: NukiId) -> None:
+        """A person has removed it; a Bridge that lists it again brings it back as a newcomer."""
+        self.devices.remove(nuki_id)
+        self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
+        for link in self.links.values():
+            link.forget_device(nuki_id)
+
+    def take_news(self) -> list[News]:
+        """What came for commands and requests since the last call, in order."""
+        news, self._news = self._news, []
+        return news
+
+    def rssi_dbm(self, link: str, nuki_id: NukiId) -> int | None:
+        """How strong a device was in the scans of this Bridge; None without a hit."""
+        return self._rssi.get(link, {}).get(nuki_id)
 
     # --- Views --------------------------------------------------------------------------------------------------------
 
     def shown_ids(self) -> Iterable[NukiId]:
         """The devices that are published, in the order of their first sight."""
-        return (nuki_id for nuki_id in self.devices.ids() if not self._is_ignored(nuki_id))
+        return (nuki_id for nuki_id in self.devices.ids() if not self.is_ignored(nuki_id))
 
     def snapshot(self, nuki_id: NukiId, now: Moment) -> Snapshot:
         """What is to be shown of a device."""
@@ -337,26 +384,13 @@ class Following:
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 
-    def _is_ignored(self, nuki_id: NukiId) -> bool:
+    def is_ignored(self, nuki_id: NukiId) -> bool:
+        """Whether the settings say to leave this device out."""
         own = self._settings.devices.get(nuki_id)
         return own is not None and own.ignore
 
-    def _path(self, link: str) -> Secret:
-        digest = hashlib.sha256(f"{self._callback_secret.reveal()} {link}".encode()).hexdigest()
-        return Secret(f"{PATH_PREFIX}{self._instance}/{digest[:32]}")
-
     def _set_own_callback(self, name: str, now: Moment) -> list[Effect]:
-        link = self.links[name]
-        configured = self._settings.callback.host
-        host = self._local_hosts.get(name) if configured == CALLBACK_AUTO else configured
-        if self._door_port is None or host is None or not link.is_verified:
-            return []
-        is_auto = configured == CALLBACK_AUTO
-        if is_auto and self._in_container and is_container_internal(host, link.settings.host):
-            link.set_own_callback(None, now)
-            return self._once(bridge_problems.container_address(name, host))
-        link.set_own_callback(OwnCallback(host, self._door_port, self._path(name), self._instance), now)
-        return []
+        return [effect for text in self._own_callbacks.set(self.links[name], now) for effect in self._once(text)]
 
     def _once(self, text: str) -> list[Effect]:
         if text in self._told_once:

@@ -3,6 +3,8 @@
 One read is wanted at a time. What did not wake the lock (a busy Bridge, a refused connection) may be tried again;
 a read that did not reach the lock has decided nothing and is tried twice more, much later, since a lock at rest
 would otherwise stay unavailable until somebody moves it (docs/decisions/0019). Times are monotonic seconds.
+
+Reads that settle a command have a reserve of their own and wait for nobody: somebody stands before the door.
 """
 
 from collections import deque
@@ -14,6 +16,7 @@ from nuki2mqtt.model.device import NukiId
 _DAY_S = 86_400.0
 _TRIES = 3
 _UNREACHED_RETRIES_S = (600.0, 3600.0)
+COMMAND_READS_PER_DAY = 48
 _NOT_WOKEN = frozenset({BridgeErrorKind.BUSY, BridgeErrorKind.REFUSED, BridgeErrorKind.TOKEN_REFUSED})
 
 
@@ -23,6 +26,8 @@ class _Wish:
     due: float
     tries: int = 0
     unreached: int = 0
+    is_for_command: bool = False
+    is_for_others: bool = False
 
 
 class ForcedReads:
@@ -34,6 +39,7 @@ class ForcedReads:
         self._per_day = per_day
         self._wishes: dict[NukiId, _Wish] = {}
         self._reads: dict[NukiId, deque[float]] = {}
+        self._command_reads: dict[NukiId, deque[float]] = {}
 
     def __len__(self) -> int:
         return len(self._wishes)
@@ -45,6 +51,10 @@ class ForcedReads:
         """Want nothing any more; what was made still counts."""
         self._wishes.clear()
 
+    def forget(self, nuki_id: NukiId) -> None:
+        """Want no read of this device."""
+        self._wishes.pop(nuki_id, None)
+
     def want(self, nuki_id: NukiId, device_type: int, now: float) -> bool:
         """Want a read as soon as it may be; False if the budget of the day is spent."""
         if self._is_spent(nuki_id, now):
@@ -53,13 +63,37 @@ class ForcedReads:
         due = max(now, reads[-1] + self._min_s) if reads else now
         wish = self._wishes.setdefault(nuki_id, _Wish(device_type, due))
         wish.due = min(wish.due, due)
+        wish.is_for_others = True
         return True
 
+    def wait_s(self, nuki_id: NukiId, now: float) -> float | None:
+        """How long a read would wait; None if the budget of the day is spent."""
+        reads = self._reads.get(nuki_id)
+        if self._is_spent(nuki_id, now):
+            return None
+        return max(0.0, reads[-1] + self._min_s - now) if reads else 0.0
+
+    def want_for_command(self, nuki_id: NukiId, device_type: int, now: float) -> bool:
+        """Want a read that settles a command, now; False if that reserve is spent."""
+        if self._is_reserve_spent(nuki_id, now):
+            return False
+        wish = self._wishes.setdefault(nuki_id, _Wish(device_type, now))
+        wish.due, wish.is_for_command = now, True
+        return True
+
+    def drop_for_command(self, nuki_id: NukiId) -> None:
+        """The command is settled without its read."""
+        wish = self._wishes.get(nuki_id)
+        if wish is not None and wish.is_for_others:
+            wish.is_for_command = False
+        elif wish is not None:
+            del self._wishes[nuki_id]
+
     def _is_spent(self, nuki_id: NukiId, now: float) -> bool:
-        reads = self._reads.setdefault(nuki_id, deque())
-        while reads and now - reads[0] >= _DAY_S:
-            reads.popleft()
-        return len(reads) >= self._per_day
+        return _count_of_day(self._reads, nuki_id, now) >= self._per_day
+
+    def _is_reserve_spent(self, nuki_id: NukiId, now: float) -> bool:
+        return _count_of_day(self._command_reads, nuki_id, now) >= COMMAND_READS_PER_DAY
 
     def heard_of(self, nuki_id: NukiId) -> None:
         """The lock was heard of in another way: a retry for its sake is not needed."""
@@ -76,10 +110,11 @@ class ForcedReads:
         for nuki_id, wish in list(self._wishes.items()):
             if wish.due > now:
                 continue
-            if self._is_spent(nuki_id, now):
+            is_spent = self._is_reserve_spent if wish.is_for_command else self._is_spent
+            if is_spent(nuki_id, now):
                 del self._wishes[nuki_id]
                 continue
-            self._reads[nuki_id].append(now)
+            (self._command_reads if wish.is_for_command else self._reads)[nuki_id].append(now)
             self.made += 1
             return nuki_id, wish.device_type
         return None
@@ -94,6 +129,7 @@ class ForcedReads:
             return
         wish.due = now + _UNREACHED_RETRIES_S[wish.unreached]
         wish.unreached += 1
+        wish.is_for_command = False
 
     def failed(self, nuki_id: NukiId, kind: BridgeErrorKind, due: float) -> None:
         """The request failed; `due` is when the Bridge may be asked again."""
@@ -102,6 +138,13 @@ class ForcedReads:
             return
         wish.tries += 1
         reads = self._reads.get(nuki_id)
-        wish.due = max(due, reads[-1] + self._min_s) if reads else due
+        wish.due = max(due, reads[-1] + self._min_s) if reads and not wish.is_for_command else due
         if kind not in _NOT_WOKEN or wish.tries >= _TRIES:
             del self._wishes[nuki_id]
+
+
+def _count_of_day(reads: dict[NukiId, deque[float]], nuki_id: NukiId, now: float) -> int:
+    times = reads.setdefault(nuki_id, deque())
+    while times and now - times[0] >= _DAY_S:
+        times.popleft()
+    return len(times)

@@ -8,6 +8,7 @@ from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.ownership import LIVE_S, Role
 from nuki2mqtt.gateway.publications import Publications
+from nuki2mqtt.gateway.taking import Taking
 from nuki2mqtt.gateway.telling import Telling
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import (
@@ -36,10 +37,11 @@ from nuki2mqtt.gateway.vocabulary import (
 )
 from nuki2mqtt.protocol.payloads import GatewayClaim
 from nuki2mqtt.protocol.settings import Settings
-from nuki2mqtt.protocol.topics import TopicTree
+from nuki2mqtt.protocol.topics import Inbound, TopicTree
 
 NO_BROKER_S = 20.0  # Bridges are followed without a broker from then on: no ring shall be lost
 STOP_S = 4.0  # container engines kill after 10 s, and the broker is given some of them
+ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST})
 BORN_MIN_S = 1.0
 BORN_SPAN_S = 4.0
 
@@ -63,6 +65,7 @@ class Gateway:
         )
         self._topics = TopicMemory(settings, memory, self._following.devices)
         self._telling = self._make_telling()
+        self._taking = Taking(settings, identity, self._tree, self._publications, self._following, self._topics, memory)
         self._memory = memory
         self._must_save_again = False
         self._last_refusal: str | None = None
@@ -92,6 +95,9 @@ class Gateway:
         """Take in one event."""
         self._last = now.monotonic
         match event:
+            case MqttReceived(topic) if (kind := self._tree.parse(topic)) in ORDERS:
+                is_ours = self._session.role is Role.OWNER and self._telling.has_announced
+                effects = self._taking.take(event, kind, now) if is_ours else []
             case MqttConnected() | MqttSubscribed() | MqttReceived():
                 effects = self._heard(self._session.handle(event, now.monotonic), now)
                 if isinstance(event, MqttConnected):
@@ -105,6 +111,7 @@ class Gateway:
                     self._no_broker_at = now.monotonic + NO_BROKER_S
             case MqttPublished() | MqttRefused():
                 self._publications.ended(event)
+                self._taking.delivered(self._publications.take_delivered())
                 effects = [] if isinstance(event, MqttPublished) else [self._refused(event)]
             case BridgeAnswered():
                 effects = self._following.handle_answer(event, now)
@@ -129,7 +136,7 @@ class Gateway:
             case _:
                 assert_never(event)
         is_ack = isinstance(event, MqttPublished | MqttRefused | MqttReceived | MemorySaved)
-        return effects + self._settle(now, may_show=not is_ack)
+        return effects + self._settle(now, may_show=not is_ack or self._taking.has_something_to_show)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""
@@ -148,7 +155,7 @@ class Gateway:
         """When `handle_timer` wants to be called, on the monotonic clock."""
         times = [self._no_broker_at, self._born_at, self._stop_at]
         times += [self._session.next_deadline(), self._telling.next_deadline()]
-        times.append(self._following.next_deadline(self._last))
+        times += [self._following.next_deadline(self._last), self._taking.next_deadline()]
         return min((time for time in times if time is not None), default=None)
 
     # --- Broker -------------------------------------------------------------------------------------------------------
@@ -163,17 +170,21 @@ class Gateway:
                     # What we have said and seen is not ours any more; the next time begins like a first one.
                     self._publications.forget()
                     self._session.read_anew()
+                    self._taking.drop()
                     self._following.deactivate()
                     self._telling = self._make_telling()
                     effects += [self._session.connect_order(), Log(Level.ERROR, self._other_owns())]
                 case News.WAITING:
                     effects.append(Log(Level.WARNING, self._other_seems_to_own()))
                 case News.SILENCED:
+                    self._taking.drop()
                     self._following.deactivate()
                     effects.append(Log(Level.ERROR, self._other_owns()))
                 case News.READY:
                     self._telling.announce(self._session, self._following)
+                    self._taking.opened(self._session, now)
                 case News.CLOSED:
+                    self._taking.closed()
                     self._publications.closed()
                 case News.CONTRADICT if self._stop_at is None:
                     self._telling.say_all_again()
@@ -208,12 +219,15 @@ class Gateway:
     # --- After each event ---------------------------------------------------------------------------------------------
 
     def _settle(self, now: Moment, *, may_show: bool) -> list[Effect]:
-        effects = self._following.handle_timer(now)
+        effects = self._taking.hear(now) + self._taking.settle(now)
+        calls = self._following.handle_timer(now)
+        effects += self._taking.hear(now)
         problem = self._state_file_problem
-        if self._telling.tell(self._session, self._following, problem, now, may_show=may_show):
+        if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
             self._must_save_again = problem is not None
-        effects += self._remember()
-        effects += self._publications.flush(now.monotonic)
+        # Before an order goes to the wire, what it relies on is in the state file, and that it was accepted is said.
+        effects = self._remember() + effects
+        effects += self._publications.flush(now.monotonic) + calls
         return effects + self._end(now)
 
     def _remember(self) -> list[Effect]:
@@ -221,6 +235,8 @@ class Gateway:
             bridges=self._following.remember_bridges(),
             devices=dict(self._topics.known),
             retired_topics=dict(self._topics.retired),
+            journal=self._taking.journal,
+            announced={topic: dict(components) for topic, components in self._topics.announced.items()},
         )
         if memory == self._memory and not self._must_save_again:
             return []
@@ -233,8 +249,9 @@ class Gateway:
         if self._stop_at is not None:
             return []
         self._stop_at = now.monotonic + STOP_S
+        effects = self._taking.stop(now)
         self._following.release(now)
-        return [Log(Level.INFO, "Stopping.")]
+        return [*effects, Log(Level.INFO, "Stopping.")]
 
     def _end(self, now: Moment) -> list[Effect]:
         if self._stop_at is None:

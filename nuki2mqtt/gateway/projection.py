@@ -6,6 +6,7 @@ source or the signal strength alone is said at most every 300 s.
 
 from dataclasses import dataclass, replace
 
+from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import view_slots
 from nuki2mqtt.gateway.following import Following
@@ -15,7 +16,7 @@ from nuki2mqtt.model.device import Feature, NukiId
 from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol import homeassistant
-from nuki2mqtt.protocol.homeassistant import DeviceFacts, Discovery, DiscoveryContext
+from nuki2mqtt.protocol.homeassistant import DeviceFacts, DiscoveryContext
 from nuki2mqtt.protocol.payloads import (
     OFFLINE,
     ONLINE,
@@ -50,10 +51,18 @@ class _Shown:
 class Projection:
     """Renders into the publications; holds only what was rendered last."""
 
-    def __init__(self, settings: Settings, tree: TopicTree, publications: Publications, version: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tree: TopicTree,
+        publications: Publications,
+        announcements: Announcements,
+        version: str,
+    ) -> None:
         self._settings = settings
         self._tree = tree
         self._publications = publications
+        self._announcements = announcements
         self._shown: dict[NukiId, _Shown] = {}
         self._features: dict[NukiId, frozenset[Feature]] = {}
         self._remembered: set[str] = set()
@@ -73,8 +82,8 @@ class Projection:
 
     # --- Devices ------------------------------------------------------------------------------------------------------
 
-    def show_device(self, snapshot: Snapshot, topic: str, now: Moment) -> None:
-        """Say a device's snapshot, then its availability.
+    def show_device(self, snapshot: Snapshot, topic: str, now: Moment, *, again: bool = False) -> None:
+        """Say a device's snapshot, then its availability; `again`: also if nothing differs.
 
         What an earlier process said of a device stays until this one knows its state.
         """
@@ -82,20 +91,21 @@ class Projection:
             return
         core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
         shown = self._shown.get(snapshot.nuki_id)
-        if shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
+        if again or shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
             self._shown[snapshot.nuki_id] = _Shown(core, now.monotonic)
-            self._say_snapshot(snapshot, topic)
+            self._say_snapshot(snapshot, topic, again=again)
         is_online = not snapshot.stale
         self._say(self._tree.availability(topic), render_availability(is_online=is_online), Rank.DEVICE)
         self._discover_device(snapshot, topic)
 
-    def _say_snapshot(self, snapshot: Snapshot, topic: str) -> None:
+    def _say_snapshot(self, snapshot: Snapshot, topic: str, *, again: bool) -> None:
         output = self._settings.mqtt.output
         if output is not Output.ATTRIBUTE:
-            self._say(self._tree.device(topic), render_snapshot(snapshot), Rank.DEVICE)
+            said = self._tree.device(topic), render_snapshot(snapshot)
+            self._publications.say(*said, Rank.DEVICE, again=again)
         if output is not Output.JSON:
             for path, payload in render_attributes(snapshot).items():
-                self._say(self._tree.attribute(topic, path), payload, Rank.DEVICE)
+                self._publications.say(self._tree.attribute(topic, path), payload, Rank.DEVICE, again=again)
 
     def show_remembered(self, nuki_id: NukiId, device: DeviceMemory, retained: RetainedSnapshot | None) -> None:
         """Say that we do not vouch for what an earlier process said; what it said stays readable."""
@@ -116,6 +126,14 @@ class Projection:
         now_or_late = late if event.is_old else self._tree.event(topic)
         self._publications.tell(now_or_late, late, render_event(event), received)
 
+    def remove_device(self, nuki_id: NukiId, topic: str) -> None:
+        """Take a device from the broker and from Home Assistant."""
+        self.clear_device(topic)
+        self._announcements.withdraw(homeassistant.device_topic(nuki_id, self._discovery))
+        for known in (self._shown, self._features, self._facts):
+            known.pop(nuki_id, None)
+        self._remembered.discard(topic)
+
     def clear_device(self, topic: str) -> None:
         """Take a renamed device's old topics from the broker."""
         old = [self._tree.device(topic), self._tree.availability(topic)]
@@ -131,7 +149,7 @@ class Projection:
             return
         if self._settings.mqtt.output is Output.ATTRIBUTE:
             # The entities read the JSON snapshot: without it they would show what was last said there, for ever.
-            self._say(homeassistant.device_topic(snapshot.nuki_id, self._discovery), b"", Rank.DISCOVERY)
+            self._announcements.withdraw(homeassistant.device_topic(snapshot.nuki_id, self._discovery))
             return
         facts = DeviceFacts(
             nuki_id=snapshot.nuki_id,
@@ -145,10 +163,7 @@ class Projection:
         )
         if facts != self._facts.get(snapshot.nuki_id):
             self._facts[snapshot.nuki_id] = facts
-            self._discover(homeassistant.render_device(facts, self._discovery))
-
-    def _discover(self, discovery: Discovery) -> None:
-        self._say(discovery.topic, discovery.payload, Rank.DISCOVERY)
+            self._announcements.announce(homeassistant.render_device(facts, self._discovery))
 
     def show_devices(self, following: Following, devices: dict[NukiId, DeviceMemory]) -> None:
         """Say the list of all devices that this process has seen."""
@@ -187,7 +202,7 @@ class Projection:
         availability = render_availability(is_online=is_online)
         self._say(self._tree.bridge_availability(view.bridge_id), availability, Rank.GATEWAY)
         if self._settings.homeassistant.enabled:
-            self._discover(homeassistant.render_bridge(view, self._discovery))
+            self._announcements.announce(homeassistant.render_bridge(view, self._discovery))
 
     def show_bridge_offline(self, bridge_id: NukiId) -> None:
         """Say that nothing is known of a Bridge now."""
@@ -198,7 +213,7 @@ class Projection:
         self._say(self._tree.gateway_state, ONLINE, Rank.GATEWAY_STATE)
         self._say(self._tree.gateway_info, render_gateway_info(info), Rank.GATEWAY)
         if self._settings.homeassistant.enabled:
-            self._discover(homeassistant.render_gateway(info.instance, self._discovery))
+            self._announcements.announce(homeassistant.render_gateway(info.instance, self._discovery))
 
     def show_gateway_again(self) -> None:
         """Say once more that we are here: somebody denied it."""

@@ -3,11 +3,13 @@
 Made anew when the base was another gateway's in between: the next announcement is a first one again.
 """
 
+from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.projection import Projection, bridge_health
 from nuki2mqtt.gateway.publications import Publications
+from nuki2mqtt.gateway.taking import Taking
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.protocol.payloads import GatewayHealth, GatewayInfo
@@ -33,7 +35,8 @@ class Telling:
         self._identity = identity
         self._publications = publications
         self._topics = topics
-        self._projection = Projection(settings, tree, publications, identity.version)
+        self._announcements = Announcements(publications, topics.announced)
+        self._projection = Projection(settings, tree, publications, self._announcements, identity.version)
         self._is_holding = False
         self._health_at = 0.0
 
@@ -71,26 +74,41 @@ class Telling:
         self._projection.show_gateway_offline()
 
     def next_deadline(self) -> float | None:
-        """When the next minute's health is due."""
-        return self._health_at if self.has_announced and not self._is_holding else None
+        """When the next minute's health is due, or something is to be left out of an announcement."""
+        times = [self._announcements.next_deadline()]
+        if self.has_announced and not self._is_holding:
+            times.append(self._health_at)
+        return min((time for time in times if time is not None), default=None)
 
     def tell(
-        self, session: BrokerSession, following: Following, state_file: str | None, now: Moment, *, may_show: bool
+        self,
+        session: BrokerSession,
+        following: Following,
+        taking: Taking,
+        state_file: str | None,
+        now: Moment,
+        *,
+        may_show: bool,
     ) -> bool:
         """Say what differs; True when a minute was over. `may_show`: something may differ at all."""
+        self._announcements.finish(now.monotonic)
         was_holding = self._is_holding
         if was_holding and self._publications.is_idle:
             self._is_holding = False
         if not self.has_announced or self._is_holding or not (may_show or was_holding):
             return False
-        snapshots = [following.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
+        for nuki_id, topic in taking.take_removed():
+            self._projection.remove_device(nuki_id, topic)
+        snapshots = [taking.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
         for topic in self._topics.assign(snapshots):
             self._projection.clear_device(topic)
         for name, link in following.links.items():
             is_online = following.vouching.is_bridge_online(name, now.monotonic)
             self._projection.show_bridge(link, is_online=is_online)
+        seen_anew = taking.take_seen_anew()
         for snapshot in snapshots:
-            self._projection.show_device(snapshot, self._topics.known[snapshot.nuki_id].topic, now)
+            topic = self._topics.known[snapshot.nuki_id].topic
+            self._projection.show_device(snapshot, topic, now, again=snapshot.nuki_id in seen_anew)
         self._projection.show_devices(following, self._topics.known)
         for happening in following.take_events():
             topic = self._topics.known[happening.nuki_id].topic
@@ -98,11 +116,11 @@ class Telling:
         is_minute_over = now.monotonic >= self._health_at
         if is_minute_over:
             self._health_at = now.monotonic + HEALTH_S
-        self._projection.show_health(self._health(session, following, state_file, now), again=is_minute_over)
+        self._projection.show_health(self._health(session, following, taking, state_file, now), again=is_minute_over)
         return is_minute_over
 
     def _health(
-        self, session: BrokerSession, following: Following, state_file: str | None, now: Moment
+        self, session: BrokerSession, following: Following, taking: Taking, state_file: str | None, now: Moment
     ) -> GatewayHealth:
         bridges = (
             bridge_health(
@@ -122,4 +140,5 @@ class Telling:
             events_dropped=self._publications.events_dropped + following.events_dropped,
             state_file=state_file,
             needs_pairing=following.needs_pairing,
+            command_clock_skew_s=None if taking.clock_skew_s is None else round(taking.clock_skew_s),
         )

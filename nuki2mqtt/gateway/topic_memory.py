@@ -14,6 +14,8 @@ from nuki2mqtt.protocol.payloads import RetainedSnapshot
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import choose_slugs, is_device_topic
 
+_ID_DIGITS = 8
+
 
 class TopicMemory:
     """The topics of all devices, and those that were given up."""
@@ -21,6 +23,8 @@ class TopicMemory:
     def __init__(self, settings: Settings, memory: Memory, devices: Devices) -> None:
         self.known: dict[NukiId, DeviceMemory] = dict(memory.devices)
         self.retired: dict[str, NukiId] = dict(memory.retired_topics)
+        # What Home Assistant was told of; gateway/announcements.py keeps it.
+        self.announced: dict[str, dict[str, str]] = dict(memory.announced)
         self._configured = {
             nuki_id: device.topic for nuki_id, device in settings.devices.items() if device.topic is not None
         }
@@ -40,6 +44,26 @@ class TopicMemory:
     def remembered(self) -> Iterable[tuple[NukiId, DeviceMemory]]:
         """Devices that an earlier process published; ignored ones, too, for their topics are still there."""
         return self.known.items()
+
+    def find(self, level: str) -> NukiId | None:
+        """The device that a topic level names, by its topic or by its ID."""
+        for nuki_id, topic in self._configured.items():
+            if topic == level:
+                return nuki_id
+        for nuki_id, device in self.known.items():
+            # A topic that a setting has given away, or taken from its device, is no name of it any more.
+            if device.topic == level and nuki_id not in self._configured:
+                return nuki_id
+        try:
+            nuki_id = NukiId.from_hex(level)
+        except ValueError:
+            return None
+        return nuki_id if len(level) == _ID_DIGITS and nuki_id in self.known else None
+
+    def topic_of(self, nuki_id: NukiId) -> str | None:
+        """The topic of a device; None before it has one."""
+        known = self.known.get(nuki_id)
+        return self._configured.get(nuki_id, None if known is None else known.topic)
 
     def assign(self, snapshots: Iterable[Snapshot]) -> list[str]:
         """Give every shown device its topic; the topics that were given up by a new setting."""

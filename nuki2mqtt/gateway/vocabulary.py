@@ -5,11 +5,13 @@ values, so that a test can compare whole lists of them. A Bridge is named by its
 `host:port`, since its ID is learnt only at the first contact.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report
@@ -50,13 +52,53 @@ class DeviceMemory:
     device_type: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentOpening:
+    """An opening command that was sent: after a crash it is not sent again, and its repeats are refused.
+
+    `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
+    our wall clock. `correlation` is in hex. `is_ended`: its end was said.
+    """
+
+    device: NukiId
+    action: Action
+    accepted: datetime
+    key: str | None = None
+    transaction: str | None = None
+    response_topic: str | None = None
+    correlation: str | None = None
+    is_ended: bool = False
+
+    def read_transaction(self) -> object:
+        """The transaction as a JSON value; None without one, and for what no process of ours has written."""
+        try:
+            value = json.loads(self.transaction or "null")
+            json.dumps(value, allow_nan=False)
+        except (ValueError, RecursionError):
+            return None
+        return value
+
+    def read_correlation(self) -> bytes | None:
+        """The correlation data; None without, and for what no process of ours has written."""
+        try:
+            return None if self.correlation is None else bytes.fromhex(self.correlation)
+        except ValueError:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything that outlives the process. `retired_topics` are slugs never to be reused by chance."""
+    """Everything that outlives the process.
+
+    `retired_topics` are slugs never to be reused by chance, `journal` the opening commands that were sent.
+    `announced` is what Home Assistant was told of: by discovery topic, component keys with their platforms.
+    """
 
     bridges: dict[str, BridgeMemory] = field(default_factory=dict)
     devices: dict[NukiId, DeviceMemory] = field(default_factory=dict)
     retired_topics: dict[str, NukiId] = field(default_factory=dict)
+    journal: dict[str, SentOpening] = field(default_factory=dict)
+    announced: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 # --- Events -------------------------------------------------------------------------------------------------
@@ -83,7 +125,10 @@ class MqttLost:
 
 @dataclass(frozen=True, slots=True)
 class MqttReceived:
-    """A message arrived. `retained` is the broker's retain flag."""
+    """A message arrived. `retained` is the broker's retain flag, `received` the monotonic time of its arrival.
+
+    When it came makes no other message of it, so that `received` does not count in comparisons.
+    """
 
     topic: str
     payload: bytes
@@ -91,6 +136,7 @@ class MqttReceived:
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry_s: int | None = None
+    received: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +271,22 @@ class Publish:
     payload: bytes
     qos: int
     retain: bool
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallBridge:
-    """Ask a Bridge; `BridgeAnswered` with the same link and id follows, always."""
+    """Ask a Bridge; `BridgeAnswered` with the same link and id follows, always.
+
+    After `not_after` (monotonic seconds) not a byte is to be written: then the answer is `TOO_LATE`.
+    """
 
     link: str
     call_id: int
     request: BridgeRequest
     auth: AuthMode
     token: Secret
+    not_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +330,15 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Log from this level on."""
+
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Everything is tidied up: end the process."""
 
 
-Effect = ConnectMqtt | Publish | CallBridge | OpenCallbackDoor | Remember | Log | Stop
+Effect = ConnectMqtt | Publish | CallBridge | OpenCallbackDoor | Remember | Log | SetLogLevel | Stop

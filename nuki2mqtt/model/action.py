@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nuki2mqtt.model.device import DeviceKind, kind_of
+from nuki2mqtt.model.state import CONTINUOUS_MODE_CODE, DOOR_MODE_CODE
 
 
 class Action(StrEnum):
@@ -25,33 +26,83 @@ class Action(StrEnum):
     DEACTIVATE_CM = "deactivate_cm"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionFacts:
-    """An action's number in the Bridge API, whether it opens, what it passes through and where it settles."""
+    """An action's number in the Bridge API, whether it opens, and what is seen when it works. States are numbers.
+
+    `passes`: what it goes through, `settles`: where it may rest, at last by locking again. `proves`: what on its
+    way shows that it runs, `agrees`: what it was given for; a relocking is neither (docs/topics.md, "Confirmed").
+    `mode`: continuous mode shows in the mode only (section 4.2). `derived`: what may be concluded from our own
+    command. `opens_door`: a door that opens agrees with it, too.
+    """
 
     code: int
     opens: bool
-    passes: frozenset[int]
-    settles: frozenset[int]
+    passes: frozenset[int] = frozenset()
+    settles: frozenset[int] = frozenset()
+    proves: frozenset[int] = frozenset()
+    agrees: frozenset[int] = frozenset()
+    mode: int | None = None
+    derived: int | None = None
+    opens_door: bool = False
 
 
-def _facts(code: int, *, opens: bool, passes: tuple[int, ...], settles: tuple[int, ...]) -> ActionFacts:
-    return ActionFacts(code, opens, frozenset(passes), frozenset(settles))
+def _states(*codes: int) -> frozenset[int]:
+    return frozenset(codes)
 
 
 LOCK_ACTIONS: dict[Action, ActionFacts] = {
-    Action.UNLOCK: _facts(1, opens=True, passes=(2,), settles=(3,)),
-    Action.LOCK: _facts(2, opens=False, passes=(4,), settles=(1,)),
-    Action.UNLATCH: _facts(3, opens=True, passes=(2, 7, 5), settles=(5, 3)),
-    Action.LOCK_N_GO: _facts(4, opens=True, passes=(2, 6, 3, 4), settles=(6, 3, 1)),
-    Action.LOCK_N_GO_UNLATCH: _facts(5, opens=True, passes=(2, 7, 5, 6, 3, 4), settles=(5, 6, 3, 1)),
+    Action.UNLOCK: ActionFacts(
+        code=1, opens=True, passes=_states(2), settles=_states(3), proves=_states(2), agrees=_states(3), derived=2
+    ),
+    Action.LOCK: ActionFacts(
+        code=2, opens=False, passes=_states(4), settles=_states(1), proves=_states(4), agrees=_states(1), derived=4
+    ),
+    Action.UNLATCH: ActionFacts(
+        code=3,
+        opens=True,
+        passes=_states(2, 7, 5),
+        settles=_states(5, 3),
+        proves=_states(2, 7, 5),
+        agrees=_states(5, 3),
+        derived=7,
+        opens_door=True,
+    ),
+    Action.LOCK_N_GO: ActionFacts(
+        code=4,
+        opens=True,
+        passes=_states(2, 6, 3, 4),
+        settles=_states(6, 3, 1),
+        proves=_states(2, 6),
+        agrees=_states(5, 6, 3),
+        derived=2,
+        opens_door=True,
+    ),
+    Action.LOCK_N_GO_UNLATCH: ActionFacts(
+        code=5,
+        opens=True,
+        passes=_states(2, 7, 5, 6, 3, 4),
+        settles=_states(5, 6, 3, 1),
+        proves=_states(2, 7, 5, 6),
+        agrees=_states(5, 6, 3),
+        derived=7,
+        opens_door=True,
+    ),
 }
 OPENER_ACTIONS: dict[Action, ActionFacts] = {
-    Action.ACTIVATE_RTO: _facts(1, opens=True, passes=(), settles=(3,)),
-    Action.DEACTIVATE_RTO: _facts(2, opens=False, passes=(), settles=(1,)),
-    Action.ELECTRIC_STRIKE: _facts(3, opens=True, passes=(7, 5), settles=(5, 1, 3)),
-    Action.ACTIVATE_CM: _facts(4, opens=True, passes=(), settles=(1, 3)),
-    Action.DEACTIVATE_CM: _facts(5, opens=False, passes=(), settles=(1, 3)),
+    Action.ACTIVATE_RTO: ActionFacts(code=1, opens=True, settles=_states(3), agrees=_states(3)),
+    Action.DEACTIVATE_RTO: ActionFacts(code=2, opens=False, settles=_states(1), agrees=_states(1)),
+    Action.ELECTRIC_STRIKE: ActionFacts(
+        code=3,
+        opens=True,
+        passes=_states(7, 5),
+        settles=_states(5, 1, 3),
+        proves=_states(7, 5),
+        agrees=_states(5, 1, 3),
+        derived=7,
+    ),
+    Action.ACTIVATE_CM: ActionFacts(code=4, opens=True, settles=_states(1, 3), mode=CONTINUOUS_MODE_CODE),
+    Action.DEACTIVATE_CM: ActionFacts(code=5, opens=False, settles=_states(1, 3), mode=DOOR_MODE_CODE),
 }
 # A type that no document names is taken for a lock, without the actions that open its door.
 _UNKNOWN_ACTIONS: dict[Action, ActionFacts] = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from nuki2mqtt.model.command import Reason
 from nuki2mqtt.model.state import LockState, OpenerState, Source
 
 
@@ -46,11 +47,19 @@ class RingTime:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandFailure:
+    """Which action was refused or failed, and why; the action may be a word that nobody knows."""
+
+    action: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceEvent:
     """One event. `at` is when it happened on our clock; `is_old`: too old when we learnt of it to act on."""
 
     event_type: EventType
     at: datetime
     source: Source
-    details: StateChange | RingTime | BatteryPart | None = None
+    details: StateChange | RingTime | BatteryPart | CommandFailure | None = None
     is_old: bool = False

@@ -75,17 +75,19 @@ class Mode(StrEnum):
 
 
 class Source(StrEnum):
-    """Who said it. `LIST` is the Bridge's cache, `LOCK_STATE` a read that woke the lock."""
+    """Who said it. `LIST` is the Bridge's cache, `LOCK_STATE` a read that woke the lock, `COMMAND` we ourselves."""
 
     LIST = "list"
     CALLBACK = "callback"
     LOCK_STATE = "lock_state"
+    COMMAND = "command"
 
 
 JAMMED_CODE = 254
 OPENER_RTO_CODE = 3
 DOOR_CLOSED_CODE = 2
 DOOR_OPEN_CODE = 3
+DOOR_MODE_CODE = 2
 CONTINUOUS_MODE_CODE = 3
 
 _LOCK_STATES: dict[int, tuple[LockState, LockWord | None]] = {
@@ -120,7 +122,7 @@ _DOOR_STATES = {
     240: DoorState.REMOVED,
     255: DoorState.UNKNOWN,
 }
-_MODES = {2: Mode.DOOR, CONTINUOUS_MODE_CODE: Mode.CONTINUOUS}
+_MODES = {DOOR_MODE_CODE: Mode.DOOR, CONTINUOUS_MODE_CODE: Mode.CONTINUOUS}
 
 # States that a motor leaves within seconds. The Bridge's cache has been seen stuck in them
 # (homebridge-nb issues 132 and 133); 6 lasts as long as the lock 'n' go delay.
@@ -286,7 +288,7 @@ class Snapshot:
     @property
     def continuous_mode(self) -> bool | None:
         """Whether an Opener is in continuous mode; it shows in the mode only (Bridge API section 4.2)."""
-        if not self.is_opener or self.mode_code not in {2, CONTINUOUS_MODE_CODE}:
+        if not self.is_opener or self.mode_code not in {DOOR_MODE_CODE, CONTINUOUS_MODE_CODE}:
             return None
         return self.mode_code == CONTINUOUS_MODE_CODE
 

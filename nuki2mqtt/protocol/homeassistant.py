@@ -2,13 +2,14 @@
 
 The entities stand in `homeassistant_entities`; here they are only chosen and written down. Home Assistant
 refuses the whole device for one unknown key at the top or in `dev`, so both hold only what its release
-2024.12, the first with this form, knows. A message that no longer names an entity does not remove it there.
+2024.12, the first with this form, knows. A message that no longer names an entity does not remove it there;
+`render_removal` does.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
@@ -51,10 +52,22 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A discovery message; it is published retained."""
+    """A discovery message, which is published retained, with the platforms of its components by their keys.
+
+    `unseen` are those that are not in it only because the device was not yet seen to have them.
+    """
 
     topic: str
     payload: bytes
+    platforms: dict[str, str]
+    unseen: dict[str, str]
+
+
+def render_removal(discovery: Discovery, gone: Mapping[str, str]) -> bytes:
+    """The same message, in which some components, keys with their platforms, are taken back."""
+    message = json.loads(discovery.payload)
+    message["cmps"] |= {key: {"p": platform} for key, platform in gone.items()}
+    return _encode(message)
 
 
 def render_device(facts: DeviceFacts, context: DiscoveryContext) -> Discovery:
@@ -78,6 +91,7 @@ def render_device(facts: DeviceFacts, context: DiscoveryContext) -> Discovery:
         [f"{base}/gateway/state", *bridge_availability, f"{base}/{facts.topic}/availability"],
         _components(_device_id(facts.nuki_id), f"{base}/{facts.topic}", _offered(facts), permitted, context),
         context,
+        {entity.key: entity.platform for entity in _allowed(facts) if not _is_seen(entity, facts)},
     )
 
 
@@ -92,13 +106,19 @@ def entity_keys(facts: DeviceFacts) -> tuple[str, ...]:
 
 
 def _offered(facts: DeviceFacts) -> Iterable[Entity]:
+    return (entity for entity in _allowed(facts) if _is_seen(entity, facts))
+
+
+def _is_seen(entity: Entity, facts: DeviceFacts) -> bool:
+    return entity.feature is None or entity.feature in facts.features
+
+
+def _allowed(facts: DeviceFacts) -> Iterable[Entity]:
     permitted = facts.permitted & frozenset(actions_of(facts.device_type))
     return (
         entity
         for entity in DEVICE_ENTITIES
-        if kind_of(facts.device_type) in entity.kinds
-        and (entity.feature is None or entity.feature in facts.features)
-        and permitted.issuperset(entity.sends)
+        if kind_of(facts.device_type) in entity.kinds and permitted.issuperset(entity.sends)
     )
 
 
@@ -120,9 +140,18 @@ def render_bridge(view: BridgeView, context: DiscoveryContext) -> Discovery:
         own_id,
         device,
         [f"{base}/gateway/state", f"{own_topic}/availability"],
-        _components(own_id, own_topic, BRIDGE_ENTITIES, frozenset(), context),
+        _components(own_id, own_topic, _bridge_offered(view), frozenset(), context),
         context,
     )
+
+
+def _bridge_offered(view: BridgeView) -> Iterator[Entity]:
+    for entity in BRIDGE_ENTITIES:
+        if entity.request is None:
+            yield entity
+        elif view.bridge_type != SOFTWARE_BRIDGE:  # Bridge API 1.13.2 section 5: it has no /reboot
+            payload = _encode({"bridge": str(view.bridge_id)}).decode()
+            yield replace(entity, options={**entity.options, "pl_prs": payload})
 
 
 def render_gateway(instance: str, context: DiscoveryContext) -> Discovery:
@@ -165,7 +194,7 @@ def _components(
     entities: Iterable[Entity],
     permitted: frozenset[Action],
     context: DiscoveryContext,
-) -> dict[str, object]:
+) -> dict[str, dict[str, object]]:
     return {
         entity.key: _component(f"{device_id}_{entity.key}", own_topic, entity, permitted, context)
         for entity in entities
@@ -183,8 +212,12 @@ def _component(
         component["val_tpl"] = template
     if entity.command is not None:
         component["cmd_t"] = own_topic + entity.command
-        if context.command_ts and entity.command == "/set":
-            component["cmd_tpl"] = _TIMED_COMMAND
+    if entity.command == "/set" and context.command_ts:
+        component["cmd_tpl"] = _TIMED_COMMAND
+    elif entity.command == "/set":
+        component["qos"] = 0  # nothing would tell that it is late, so no client may queue it
+    if entity.request is not None:
+        component["cmd_t"] = f"{context.base_topic}/gateway/request/{entity.request}"
     if entity.opens is not None and entity.opens in permitted:
         component["pl_open"] = "OPEN"
     return component
@@ -194,8 +227,9 @@ def _render(
     device_id: str,
     device: Mapping[str, object],
     availability: list[str],
-    components: dict[str, object],
+    components: dict[str, dict[str, object]],
     context: DiscoveryContext,
+    unseen: dict[str, str] | None = None,
 ) -> Discovery:
     payload = {
         "dev": {key: value for key, value in device.items() if value is not None},
@@ -204,8 +238,12 @@ def _render(
         "avty_mode": "all",
         "cmps": components,
     }
-    text = json.dumps(payload, separators=(",", ":"))
-    return Discovery(_topic(device_id, context), text.encode())
+    platforms = {key: str(component["p"]) for key, component in components.items()}
+    return Discovery(_topic(device_id, context), _encode(payload), platforms, unseen or {})
+
+
+def _encode(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def _topic(device_id: str, context: DiscoveryContext) -> str:

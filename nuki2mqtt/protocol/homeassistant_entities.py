@@ -20,9 +20,10 @@ LOCKS = frozenset(DeviceKind) - OPENERS
 class Entity:
     """One entity: what it is, where it listens and sends, and what must hold for it to be offered.
 
-    `state` and `command` are suffixes of the device's own topic, None for neither. `template_without_open`
-    replaces `template` where open states are not wanted. `feature` must have been seen, all of `sends` be
-    permitted; `opens` is what Home Assistant's "open" does, offered only where permitted.
+    `state` and `command` are suffixes of the device's own topic, None for neither; `request` is the verb of a
+    request to the gateway instead, which names the Bridge. `template_without_open` replaces `template` where
+    open states are not wanted. `feature` must have been seen, all of `sends` be permitted; `opens` is what
+    Home Assistant's "open" does, offered only where permitted.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Entity:
     template: str | None = None
     template_without_open: str | None = None
     command: str | None = None
+    request: str | None = None
     kinds: frozenset[DeviceKind] = frozenset(DeviceKind)
     feature: Feature | None = None
     sends: tuple[Action, ...] = ()
@@ -296,6 +298,13 @@ BRIDGE_ENTITIES = (
         platform="sensor",
         options={"name": "Started", "dev_cla": "timestamp", **_HIDDEN},
         template=_show(_value("started")),
+    ),
+    Entity(
+        key="restart",
+        platform="button",
+        options={"name": "Restart", "dev_cla": "restart", "ent_cat": "config", "en": False},
+        state=None,
+        request="bridge_reboot",
     ),
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE, SOFTWARE_BRIDGE, BridgeView
 from nuki2mqtt.model.device import DEVICE_TYPES, NukiId, kind_of
-from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
+from nuki2mqtt.model.event import BatteryPart, CommandFailure, DeviceEvent, EventType, RingTime, StateChange
 from nuki2mqtt.model.state import Battery, Snapshot
 
 _MAX_NAME = 64
@@ -17,7 +17,8 @@ ONLINE = b"online"
 OFFLINE = b"offline"
 
 
-def _json(body: Any) -> bytes:
+def render_json(body: Any) -> bytes:
+    """JSON as UTF-8 in one line."""
     # What cannot be written as UTF-8 (half a character in a name) is shown as a question mark.
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
@@ -39,7 +40,8 @@ def render_availability(*, is_online: bool) -> bytes:
 # --- Device -------------------------------------------------------------------------------------------------
 
 
-def _snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
+    """The JSON object of a device."""
     body: dict[str, Any] = {
         "id": str(snapshot.nuki_id),
         "nuki_id": snapshot.nuki_id.value,
@@ -85,7 +87,7 @@ def _snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
 
 def render_snapshot(snapshot: Snapshot) -> bytes:
     """The JSON object of a device; keys that its source does not know are absent."""
-    return _json(_snapshot_body(snapshot))
+    return render_json(snapshot_body(snapshot))
 
 
 def render_attributes(snapshot: Snapshot) -> dict[str, bytes]:
@@ -103,7 +105,7 @@ def render_attributes(snapshot: Snapshot) -> dict[str, bytes]:
         else:
             leaves[path] = json.dumps(value).encode()
 
-    walk("", _snapshot_body(snapshot))
+    walk("", snapshot_body(snapshot))
     return leaves
 
 
@@ -142,7 +144,7 @@ def parse_retained_snapshot(body: bytes) -> RetainedSnapshot | None:
         value = json.loads(body)
         nuki_id, name, device_type = NukiId.from_hex(value["id"]), value["name"], value["device_type"]
         is_ours = value["id"] == str(nuki_id) and value.get("nuki_id", nuki_id.value) == nuki_id.value
-        stale = _json(value | {"stale": True})
+        stale = render_json(value | {"stale": True})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if not is_ours or not isinstance(name, str) or type(device_type) is not int or not 0 <= device_type <= 0xFFFF_FFFF:
@@ -159,6 +161,8 @@ def _event_details(event: DeviceEvent) -> dict[str, Any]:
             return {"ring": _time(at)}
         case BatteryPart() as part:
             return {"part": part}
+        case CommandFailure(action, reason):
+            return {"action": action, "reason": reason}
         case None:
             return {}
 
@@ -171,7 +175,7 @@ def render_event(event: DeviceEvent) -> bytes:
         "source": event.source,
         "actor": None,
     }
-    return _json(head | _event_details(event))
+    return render_json(head | _event_details(event))
 
 
 EVENT_TYPES = tuple(EventType)
@@ -196,7 +200,7 @@ def render_bridge(view: BridgeView, *, started: datetime | None, slots: tuple[Sl
     shown = None
     if slots is not None:
         shown = [{"id": slot.id, "address": slot.address, "own": slot.is_own} for slot in slots]
-    return _json(
+    return render_json(
         {
             "id": str(view.bridge_id),
             "name": view.name,
@@ -230,7 +234,7 @@ class GatewayInfo:
 
 def render_gateway_info(info: GatewayInfo) -> bytes:
     """The retained introduction of this gateway."""
-    return _json(
+    return render_json(
         {
             "version": info.version,
             "instance": info.instance,
@@ -260,7 +264,7 @@ class DeviceListing:
 
 def render_devices(devices: tuple[DeviceListing, ...]) -> bytes:
     """All devices with their topics."""
-    return _json(
+    return render_json(
         [
             {
                 "id": str(device.nuki_id),
@@ -306,11 +310,12 @@ class GatewayHealth:
     events_dropped: int
     state_file: str | None
     needs_pairing: bool
+    command_clock_skew_s: float | None = None
 
 
 def render_health(health: GatewayHealth) -> bytes:
     """The retained report on the gateway's own state."""
-    return _json(
+    return render_json(
         {
             "instance": health.instance,
             "started": _precise_time(health.started),
@@ -339,7 +344,7 @@ def render_health(health: GatewayHealth) -> bytes:
                 "events_dropped": health.events_dropped,
             },
             "cloud": None,
-            "command_clock_skew_s": None,
+            "command_clock_skew_s": health.command_clock_skew_s,
             "state_file": health.state_file,
             "needs_pairing": health.needs_pairing,
         }

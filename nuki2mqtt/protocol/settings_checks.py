@@ -9,20 +9,17 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import MQTT_PORT, MQTT_TLS_PORT, Settings
 from nuki2mqtt.protocol.settings_names import is_at_or_below, is_loopback
 from nuki2mqtt.protocol.settings_shape import leaf_keys
-from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm, Output
+from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm, MqttProtocol, Output, TrustClock
 
 # What the finished product accepts and this version does not: key -> refused value; `Secret` is any secret.
 # A row goes when its part comes.
 NOT_IN_THIS_VERSION: Mapping[str, object] = MappingProxyType(
     {
-        "mqtt.embedded": True,
         "homeassistant.form": DiscoveryForm.ENTITY,
         "find.mdns": True,
         "find.hostnames": True,
         "find.cloud": True,
         "find.follow": True,
-        "commands.wait": True,
-        "commands.bare_opening": True,
         "nuki_web.token": Secret,
         "nuki_web.keypad.manage": True,
         "nuki_web.keypad.publish_codes": True,
@@ -61,6 +58,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
         yield Finding(topics, "must not be the discovery prefix or below it; choose another topic")
     elif is_at_or_below(prefix, base):
         yield Finding(topics[::-1], "must not be below mqtt.base_topic; choose another topic")
+    yield from _embedded_contradictions(settings)
     if settings.callback.port == settings.web.port:
         yield Finding(("callback.port", "web.port"), "must not be the same as web.port; choose another port")
     if (settings.mqtt.tls.cert is None) != (settings.mqtt.tls.key is None):
@@ -69,6 +67,22 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
         yield Finding((given,), f"needs {missing} too; give both or none")
     yield from _repeated_bridges(settings)
     yield from _repeated_topics(settings)
+
+
+def _embedded_contradictions(settings: Settings) -> Iterator[Finding]:
+    mqtt = settings.mqtt
+    if not mqtt.embedded:
+        return
+    if not is_loopback(mqtt.host):
+        yield Finding(
+            ("mqtt.host", "mqtt.embedded"), "not with mqtt.embedded, whose broker is here; leave one of them out"
+        )
+    if mqtt.tls.enabled:
+        yield Finding(
+            ("mqtt.tls.enabled", "mqtt.embedded"), "the embedded broker speaks no TLS; set one of them to false"
+        )
+    if mqtt.protocol is MqttProtocol.V5:
+        yield Finding(("mqtt.protocol", "mqtt.embedded"), "the embedded broker speaks MQTT 3.1.1 only; set it to auto")
 
 
 def _repeated_bridges(settings: Settings) -> Iterator[Finding]:
@@ -111,6 +125,7 @@ def cautions(settings: Settings, given: Collection[str]) -> Iterator[str]:
         yield "poll.min_gap_s: below 0.5 s a Bridge begins to answer 503; use 0.5 or more"
     if poll.forced_min_s < 60:
         yield "poll.forced_min_s: below 60 s the locks' batteries suffer; use 60 or more"
+    yield from _command_cautions(settings)
     if callback.enabled and is_loopback(callback.host):
         yield (
             "callback.host: a loopback address reaches no other machine, so a Bridge could not call back;"
@@ -123,8 +138,13 @@ def cautions(settings: Settings, given: Collection[str]) -> Iterator[str]:
 
 def _broker_cautions(settings: Settings, given: Collection[str]) -> Iterator[str]:
     mqtt = settings.mqtt
-    if mqtt.embedded:
+    if mqtt.embedded and settings.bridges:
         yield "mqtt.embedded: this broker is meant for trying out; use one of its own for real locks"
+        if mqtt.username is None:
+            yield (
+                "mqtt.embedded: everybody who is logged in to this machine can command the locks;"
+                " set mqtt.username and mqtt.password"
+            )
     if mqtt.output is Output.ATTRIBUTE and settings.homeassistant.enabled:
         yield "mqtt.output: Home Assistant needs the JSON snapshots and is told of no device; set both"
     if mqtt.tls.enabled and not mqtt.tls.verify:
@@ -140,6 +160,19 @@ def _broker_cautions(settings: Settings, given: Collection[str]) -> Iterator[str
         yield f"mqtt.port: {MQTT_TLS_PORT} is the TLS port; set mqtt.tls.enabled to true or use {MQTT_PORT}"
     if mqtt.port == MQTT_PORT and mqtt.tls.enabled:
         yield f"mqtt.port: {MQTT_PORT} is the port without TLS; leave it out to use {MQTT_TLS_PORT}"
+
+
+def _command_cautions(settings: Settings) -> Iterator[str]:
+    if settings.commands.bare_opening:
+        yield (
+            "commands.bare_opening: true lets an opening command that was queued for hours open the door over MQTT"
+            " 3.1.1; let senders give ts instead"
+        )
+    if settings.commands.trust_clock is TrustClock.ALWAYS:
+        yield (
+            "commands.trust_clock: always lets a wrong clock take old commands for fresh ones; use auto and set this"
+            " machine's clock by NTP"
+        )
 
 
 def _bridge_cautions(settings: Settings) -> Iterator[str]:

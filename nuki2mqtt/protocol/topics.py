@@ -10,6 +10,9 @@ from nuki2mqtt.model.device import NukiId
 
 MAX_SLUG = 40
 _SUFFIX_LENGTH = 5  # "_" and four hex digits
+_MAX_RESPONSE_TOPIC = 512
+# On a topic that ends so somebody may read a message as an order (Zigbee2MQTT, discovery, Nuki's own MQTT).
+_ORDERING_LEVELS = frozenset({"set", "get", "config", "lockAction"})
 _RESERVED = frozenset({"gateway", "bridge"})
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ß": "ss", "ẞ": "ss"})
 
@@ -67,6 +70,9 @@ class Inbound(Enum):
     SNAPSHOT = auto()
     BRIDGE_AVAILABILITY = auto()
     HOME_ASSISTANT_STATUS = auto()
+    SET = auto()
+    GET = auto()
+    REQUEST = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,32 @@ class TopicTree:
         """Matches the availability of all Bridges."""
         return f"{self.base}/bridge/+/availability"
 
+    @property
+    def command_filters(self) -> tuple[str, ...]:
+        """Matches every topic that takes orders."""
+        return f"{self.base}/+/set", f"{self.base}/+/get", f"{self.base}/gateway/request/+"
+
+    def result(self, addressee: str) -> str:
+        """Never retained, the life of a command; `addressee` is a device's level, or what a command named instead."""
+        return f"{self.base}/{addressee}/result"
+
+    def response(self, verb: str) -> str:
+        """Never retained, the answer to a request."""
+        return f"{self.base}/gateway/response/{verb}"
+
+    def addressee(self, topic: str) -> str:
+        """Whom a command or `get` names, which request is made: the level that the filter leaves open."""
+        levels = topic.removeprefix(f"{self.base}/").split("/")
+        return levels[-1] if levels[:2] == ["gateway", "request"] and len(levels) == 3 else levels[0]
+
+    def may_respond(self, topic: str) -> bool:
+        """Whether a response topic is nobody's to act on: not ours, not discovery, no command topic of anybody."""
+        if not 0 < len(topic) <= _MAX_RESPONSE_TOPIC or any(char in topic for char in "+#$\0"):
+            return False
+        if any(topic == root or topic.startswith(f"{root}/") for root in (self.base, self.prefix)):
+            return False
+        return topic.rpartition("/")[2] not in _ORDERING_LEVELS
+
     def bridge_of(self, topic: str) -> NukiId | None:
         """The Bridge of an availability topic; None if this is none."""
         head, _, tail = topic.removeprefix(f"{self.base}/bridge/").partition("/")
@@ -162,9 +194,16 @@ class TopicTree:
             return known[topic]
         if self.bridge_of(topic) is not None:
             return Inbound.BRIDGE_AVAILABILITY
-        head, _, last = topic.rpartition("/")
-        if head == self.base and last:
-            return Inbound.SNAPSHOT
+        if topic.startswith(f"{self.base}/"):
+            match topic.removeprefix(f"{self.base}/").split("/"):
+                case ["gateway", "request", _]:
+                    return Inbound.REQUEST
+                case [_, "set"]:
+                    return Inbound.SET
+                case [_, "get"]:
+                    return Inbound.GET
+                case [last] if last:
+                    return Inbound.SNAPSHOT
         return None
 
     def device_topic(self, topic: str) -> str:

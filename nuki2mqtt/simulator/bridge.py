@@ -52,7 +52,7 @@ class SimulatedAnswer:
 class SimulatedRequest:
     """A request as it came, without what proves the token; `status` is 0 when it got no answer.
 
-    `mode` is how it tried to prove the token, None when it did not.
+    `mode` is how it tried to prove the token, None when it did not. When `ending` is `REFUSED` nothing of it came.
     """
 
     at: float
@@ -60,14 +60,16 @@ class SimulatedRequest:
     query: Mapping[str, str]
     status: int
     mode: Mode | None
+    ending: Ending = Ending.ANSWERED
 
 
 class SimulatedBridge:
     """One Bridge in a house, paired with all devices or with those that `paired` names.
 
     `modes` says which ways of proving the token the firmware knows, `called_back` which states it reports.
-    `button_pressed` lets the next `/auth` succeed. An answered request occupies the Bridge until its answer
-    is out; what arrives before that gets 503.
+    `rssi_offset_db` is by how much it hears devices better than they say (worse, if negative). `button_pressed`
+    lets the next `/auth` succeed. An answered request occupies the Bridge until its answer is out; what arrives
+    before that gets 503.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class SimulatedBridge:
         self.button_pressed = False
         self.auth_enabled = True
         self.server_connected = True
+        self.rssi_offset_db = 0
         self.wakeups = 0
         self.requests: list[SimulatedRequest] = []
         self.callbacks = Callbacks()
@@ -118,7 +121,7 @@ class SimulatedBridge:
         self.house.advance(now)
         answer = self._answer(path, query, now)
         shown = {key: value for key, value in query.items() if key not in AUTH_PARAMETERS}
-        self.requests.append(SimulatedRequest(now, path, shown, answer.status, shown_mode(query)))
+        self.requests.append(SimulatedRequest(now, path, shown, answer.status, shown_mode(query), answer.ending))
         if answer.ending is Ending.ANSWERED and answer.status != 503:
             self._busy_until = now + answer.delay_s
         self.house.advance(now)

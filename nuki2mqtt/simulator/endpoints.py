@@ -149,7 +149,7 @@ class Endpoints:
                 "deviceType": device.device_type,
                 "nukiId": device.nuki_id,
                 "name": bodies.ble_name(device),
-                "rssi": device.rssi_dbm,
+                "rssi": device.rssi_dbm + bridge.rssi_offset_db,
                 "paired": bridge.is_paired(device),
             }
             for device in bridge.house.devices

@@ -137,6 +137,7 @@ class Heard:
     payload: bytes
     retain: bool
     qos: int
+    correlation: bytes | None = None
 
 
 class Listener:
@@ -200,7 +201,8 @@ class Listener:
         self._loop.call_soon_threadsafe(self._connected.set)
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        heard = Heard(message.topic, bytes(message.payload), bool(message.retain), message.qos)
+        correlation = getattr(message.properties, "CorrelationData", None)
+        heard = Heard(message.topic, bytes(message.payload), bool(message.retain), message.qos, correlation)
         asyncio.run_coroutine_threadsafe(self._hear(heard), self._loop)
 
     async def _hear(self, heard: Heard) -> None:

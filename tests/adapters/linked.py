@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink, Timing
@@ -28,10 +28,14 @@ ORDER = ConnectMqtt(WILL, (Subscription("base/+/set", retain_as_published=True),
 
 
 class Inbox:
-    """Takes events in; while `gate` is closed it takes no received message."""
+    """Takes events in; while `gate` is closed it takes no received message.
+
+    When a message was received, which no test can foretell, is taken off it and kept in `arrivals`.
+    """
 
     def __init__(self) -> None:
         self.events: list[MqttEvent] = []
+        self.arrivals: list[float | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._changed = asyncio.Condition()
@@ -39,6 +43,8 @@ class Inbox:
     async def emit(self, event: MqttEvent) -> None:
         if isinstance(event, MqttReceived):
             await self.gate.wait()
+            self.arrivals.append(event.received)
+            event = replace(event, received=None)
         async with self._changed:
             self.events.append(event)
             self._changed.notify_all()
@@ -69,10 +75,18 @@ class Linked:
     running: asyncio.Task[None]
     _published: int = 0
 
-    def publish(self, topic: str, payload: bytes = b"x", *, qos: int = 1, retain: bool = False) -> int:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes = b"x",
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+    ) -> int:
         """Publish under the next message id."""
         self._published += 1
-        self.link.publish(Publish(self._published, topic, payload, qos, retain))
+        self.link.publish(Publish(self._published, topic, payload, qos, retain, correlation))
         return self._published
 
     async def ready(self, count: int = 1) -> str:

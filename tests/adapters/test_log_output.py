@@ -8,7 +8,14 @@ from typing import NoReturn
 
 import pytest
 
-from nuki2mqtt.adapters.log_output import TALKATIVE, Redactor, configure_logging, redact, register_secret
+from nuki2mqtt.adapters.log_output import (
+    TALKATIVE,
+    Redactor,
+    configure_logging,
+    redact,
+    register_secret,
+    set_log_level,
+)
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings_words import LogFormat, LogLevel
 
@@ -55,6 +62,31 @@ def test_the_level_counts(stream: io.StringIO) -> None:
     log.warning("yes")
     assert "no" not in stream.getvalue()
     assert "yes" in stream.getvalue()
+
+
+@pytest.mark.parametrize("level", LogLevel)
+def test_the_level_can_be_changed_while_it_runs(stream: io.StringIO, level: LogLevel) -> None:
+    text_to(stream, level=LogLevel.ERROR if level is LogLevel.DEBUG else LogLevel.DEBUG)
+    set_log_level(level)
+    for each in LogLevel:
+        log.log(logging.getLevelNamesMapping()[each.upper()], "as %s", each)
+    said = [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()]
+    assert said == list(LogLevel)[list(LogLevel).index(level) :]
+
+
+def test_a_changed_level_keeps_libraries_quiet_and_secrets_hidden(stream: io.StringIO) -> None:
+    text_to(stream, "s3cret-token", level=LogLevel.ERROR)
+    set_log_level("debug")
+    for name in TALKATIVE:
+        logging.getLogger(name).info("traffic")
+        logging.getLogger(name).warning("trouble")
+    log.debug("s3cret-token")
+    assert "traffic" not in stream.getvalue()
+    assert stream.getvalue().count("trouble") == len(TALKATIVE)
+    assert stream.getvalue().rstrip().endswith("***")
+    set_log_level("error")
+    logging.getLogger("aiohttp").warning("no more")
+    assert "no more" not in stream.getvalue()
 
 
 def test_configuring_again_replaces(stream: io.StringIO) -> None:

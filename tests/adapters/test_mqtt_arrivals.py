@@ -15,9 +15,19 @@ SET = "base/front_door/set"
 BrokerOf = Callable[[], AbstractAsyncContextManager[RunningBroker]]
 
 
-async def test_the_bytes_that_wait_are_bounded_too() -> None:
+HALF = BYTES_LIMIT // 2 - len(SET)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        MqttReceived(SET, bytes(HALF)),
+        MqttReceived(SET, b"unlock", response_topic="a/b", correlation=bytes(HALF - len("unlock") - len("a/b"))),
+    ],
+    ids=["payload", "correlation"],
+)
+async def test_the_bytes_that_wait_are_bounded_too(half: MqttReceived) -> None:
     arrivals = Arrivals()
-    half = MqttReceived(SET, bytes(BYTES_LIMIT // 2))
     for _ in range(3):
         arrivals.take(half)
     assert arrivals.qsize() == 2
@@ -27,7 +37,12 @@ async def test_the_bytes_that_wait_are_bounded_too() -> None:
 
 
 @needs_mosquitto
-async def test_a_flood_is_bounded_and_the_oldest_messages_win(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_flood_is_bounded_and_the_oldest_messages_win(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 1000
+    assert limit < MESSAGES_LIMIT, "as many would take their time here"
+    monkeypatch.setattr("nuki2mqtt.adapters.mqtt_arrivals.MESSAGES_LIMIT", limit)
     settings = ("max_queued_messages 0",)
     async with mosquitto(settings=settings) as broker, linked(broker) as one, listener(broker, SET) as other:
         await one.ready()
@@ -38,13 +53,13 @@ async def test_a_flood_is_bounded_and_the_oldest_messages_win(caplog: pytest.Log
         end = one.publish("base/end")
         await one.inbox.wait_until(lambda: MqttPublished(end) in one.inbox.events)
         one.inbox.gate.set()
-        await one.inbox.wait_for(MqttReceived, MESSAGES_LIMIT + 1)
+        await one.inbox.wait_for(MqttReceived, limit + 1)
         await other.publish(SET, b"after")
         await one.inbox.wait_until(lambda: MqttReceived(SET, b"after") in one.inbox.events)
         taken = [message.payload for message in one.inbox.all(MqttReceived)]
-        assert taken == [*(str(number).encode() for number in range(MESSAGES_LIMIT + 1)), b"after"]
+        assert taken == [*(str(number).encode() for number in range(limit + 1)), b"after"]
         assert caplog.text.count("the newest are dropped") == 1
-        assert f"{5000 - MESSAGES_LIMIT - 1} were dropped" in caplog.text
+        assert f"{5000 - limit - 1} were dropped" in caplog.text
         assert not one.reasons
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from nuki2mqtt.protocol.settings import MqttSettings
 from nuki2mqtt.protocol.settings_words import MqttProtocol
 from tests.adapters.broken_brokers import relay
 from tests.adapters.brokers import (
+    Heard,
     RunningBroker,
     amqtt_broker,
     any_broker,
@@ -107,6 +109,68 @@ async def test_properties_of_mqtt_5_are_carried() -> None:
         assert await one.inbox.wait_for(MqttReceived) == MqttReceived(
             SET, b"lock", response_topic="answers/1", correlation=b"\0\x01", expiry_s=30
         )
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("correlation", [b"\0\x01\xff", b"", bytes(1000), None])
+async def test_correlation_data_is_said_with_mqtt_5(correlation: bytes | None) -> None:
+    async with (
+        mosquitto() as broker,
+        listener(broker, "answers/#", protocol=MQTTProtocolVersion.MQTTv5) as other,
+        linked(broker) as one,
+    ):
+        assert await one.ready() == MqttProtocol.V5
+        done = one.publish("answers/1", b"{}", correlation=correlation)
+        heard = await other.wait_for(lambda heard: heard.topic == "answers/1")
+        assert heard == Heard("answers/1", b"{}", retain=False, qos=1, correlation=correlation)
+        assert await one.inbox.wait_for(MqttPublished) == MqttPublished(done)
+
+
+@pytest.mark.parametrize("broker_of", [pytest.param(mosquitto, id="mosquitto", marks=needs_mosquitto), amqtt_broker])
+async def test_mqtt_3_1_1_says_the_same_without_correlation_data(broker_of: BrokerOf) -> None:
+    async with (
+        broker_of() as broker,
+        listener(broker, "answers/#") as other,
+        linked(broker, protocol=MqttProtocol.V311) as one,
+    ):
+        assert await one.ready() == MqttProtocol.V311
+        done = one.publish("answers/1", b"{}", correlation=b"\0\x01")
+        assert await other.wait_for(lambda heard: heard.topic == "answers/1") == Heard(
+            "answers/1", b"{}", retain=False, qos=1
+        )
+        assert await one.inbox.wait_for(MqttPublished) == MqttPublished(done)
+
+
+@needs_mosquitto
+async def test_correlation_data_counts_in_what_a_broker_accepts() -> None:
+    async with mosquitto(settings=("max_packet_size 2000",)) as broker, linked(broker) as one:
+        await one.ready()
+        allowed = one.publish("answers/1", correlation=bytes(1000))
+        too_large = one.publish("answers/1", correlation=bytes(2000))
+        assert (await one.inbox.wait_for(MqttRefused)).message_id == too_large
+        assert await one.inbox.wait_for(MqttPublished) == MqttPublished(allowed)
+        assert not one.reasons
+
+
+@BROKERS
+async def test_each_message_says_when_it_was_received(broker_of: BrokerOf, protocol: MqttProtocol) -> None:
+    """Also while nobody takes it: what waits in front of the inbox grows old."""
+    async with broker_of() as broker, listener(broker, SET) as other, linked(broker, protocol=protocol) as one:
+        await one.ready()
+        before = time.monotonic()
+        one.inbox.gate.clear()
+        for payload in (b"lock", b"unlock"):
+            await other.publish(SET, payload)
+        await other.wait_until(lambda: len(other.heard) == 2)
+        end = one.publish("base/end")
+        await one.inbox.wait_until(lambda: MqttPublished(end) in one.inbox.events)
+        opened = time.monotonic()
+        one.inbox.gate.set()
+        await one.inbox.wait_for(MqttReceived, 2)
+        first, second = one.inbox.arrivals
+        assert first is not None
+        assert second is not None
+        assert before <= first <= second <= opened
 
 
 @needs_mosquitto

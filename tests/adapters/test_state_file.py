@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ MEMORY = Memory(
     },
     devices={NukiId(0x1A2B3C4D): FRONT_DOOR},
     retired_topics={"old_door": NukiId(1)},
+    announced={"homeassistant/device/nuki2mqtt_1A2B3C4D/config": {"lock": "lock", "unlatch": "button"}, "ha/x": {}},
 )
 LATER = Memory(devices={NukiId(2): DeviceMemory("garage", "Garage", 2)})
 
@@ -186,6 +188,18 @@ def test_both_broken_starts_empty_and_says_so(folder: Path) -> None:
         assert state.open().memory == LATER
 
 
+def test_the_file_of_a_version_that_remembered_no_announcements_is_read(folder: Path) -> None:
+    saved(folder, MEMORY)
+    path = folder / "state.json"
+    data = json.loads(path.read_text())
+    del data["announced"]
+    path.write_text(json.dumps(data))
+    with StateFile(folder) as state:
+        found = state.open()
+    assert found.memory == replace(MEMORY, announced={})
+    assert found.problems == ()
+
+
 def test_one_broken_entry_loses_only_itself(folder: Path) -> None:
     saved(folder, MEMORY)
     path = folder / "state.json"
@@ -193,19 +207,20 @@ def test_one_broken_entry_loses_only_itself(folder: Path) -> None:
     data["devices"] |= {"2": {"topic": "x"}, "nonsense": {}, "3": {"topic": 1, "name": "x", "device_type": 2}}
     data["bridges"]["b"] = {"token": "", "auth": "plain"}
     data["bridges"]["c"] = {"auth": "unheard of"}
+    data["announced"] |= {"a": ["lock"], "b": {"lock": 1}, "c": None, "d": {"lock": {"p": "lock"}}, "e": "lock"}
     data["later_field"] = {"what": "ever"}
     path.write_text(json.dumps(data))
     with StateFile(folder) as state:
         found = state.open()
     assert found.memory == MEMORY
-    assert len(found.problems) == 5
+    assert len(found.problems) == 10
     assert "devices '2'" in found.problems[2]
 
 
-@pytest.mark.parametrize("field", ["version", "seed", "callback_secret", "devices", "bridges"])
+@pytest.mark.parametrize("field", ["version", "seed", "callback_secret", "devices", "bridges", "announced", "journal"])
 @pytest.mark.parametrize("value", [None, [], "", "x", -1, 1.5, True, {}])
 def test_a_broken_frame_is_unreadable(field: str, value: object) -> None:
-    if field in {"devices", "bridges"} and value == {}:
+    if field in {"devices", "bridges", "announced", "journal"} and value == {}:
         return
     data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
     with pytest.raises(UnreadableBody):
@@ -217,14 +232,16 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
-keys = st.text() | st.sampled_from(["1A2B3C4D", "topic", "name", "device_type", "token", "auth", "bridge_id"])
+keys = st.text() | st.sampled_from(
+    ["1A2B3C4D", "topic", "name", "device_type", "token", "auth", "bridge_id", "device", "action", "accepted", "key"]
+)
 
 
 @settings(deadline=None)
 @given(st.dictionaries(keys, json_values | st.dictionaries(keys, json_values)))
 def test_any_entries_are_read_or_dropped(entries: dict[str, Any]) -> None:
     frame = {"version": 1, "seed": "0badcafe", "callback_secret": "0" * 32}
-    for name in ("bridges", "devices", "retired_topics"):
+    for name in ("bridges", "devices", "retired_topics", "announced", "journal"):
         contents = read_state(json.dumps(frame | {name: entries}).encode())
         assert len(getattr(contents.memory, name)) + len(contents.dropped) <= len(entries)
         again = read_state(render_state(contents))
@@ -378,7 +395,7 @@ def test_an_older_version_is_migrated_step_by_step(folder: Path) -> None:
     with StateFile(folder, version=3, migrations=migrations) as state:
         found = state.open()
         assert found.problems == ()
-        assert found.memory == Memory(MEMORY.bridges, MEMORY.devices, {})
+        assert found.memory == replace(MEMORY, retired_topics={})
         state.save(found.memory)
     assert json.loads((folder / "state.json").read_text())["version"] == 3
     assert json.loads((folder / "state.json.bak").read_text())["version"] == 1

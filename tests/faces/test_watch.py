@@ -33,6 +33,17 @@ OPENER: dict[str, Any] = {
     "stale": True,
 }
 
+RESULT: dict[str, Any] = {
+    "transaction": None,
+    "action": "unlock",
+    "reason": None,
+    "evidence": None,
+    "may_have_acted": False,
+    "state": "locked",
+    "duration_s": 3.2,
+    "age_s": 0.2,
+}
+
 
 def line(topic: str, payload: Any, *, retained: bool = False) -> str:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -64,6 +75,26 @@ def line(topic: str, payload: Any, *, retained: bool = False) -> str:
             "nuki2mqtt/front_door/event",
             {"event_type": "state_changed", "at": "x", "source": "list", "actor": None, "from": "locked", "to": "open"},
             "front_door/event             state_changed: at=x source=list from=locked to=open",
+        ),
+        (
+            "nuki2mqtt/front_door/result",
+            RESULT | {"status": "accepted", "transaction": "a1"},
+            "front_door/result            unlock accepted, state locked, transaction a1",
+        ),
+        (
+            "nuki2mqtt/front_door/result",
+            RESULT | {"status": "confirmed", "evidence": "target", "state": "unlocked", "may_have_acted": True},
+            "front_door/result            unlock confirmed after 3.2 s by target, state unlocked",
+        ),
+        (
+            "nuki2mqtt/front_door/result",
+            RESULT | {"status": "refused", "reason": "needs_ts"},
+            "front_door/result            unlock refused: needs_ts, state locked",
+        ),
+        (
+            "nuki2mqtt/front_door/result",
+            RESULT | {"status": "unconfirmed", "may_have_acted": True},
+            "front_door/result            unlock unconfirmed, may have acted, state locked",
         ),
         ("nuki2mqtt/gateway/state", b"online", "gateway/state                online"),
         ("nuki2mqtt/gateway/devices", b"[1]", "gateway/devices              [1]"),

@@ -162,7 +162,15 @@ def test_list_before_lock_state_before_the_lease_before_info() -> None:
 
 
 def test_the_kinds_of_jobs_are_in_the_order_of_their_urgency() -> None:
-    assert [kind.name for kind in sorted(JobKind)] == ["LIST", "LOCK_STATE", "LEASE", "SLOTS", "INFO"]
+    assert [kind.name for kind in sorted(JobKind)] == [
+        "ACTION",
+        "LIST",
+        "LOCK_STATE",
+        "ASKED",
+        "LEASE",
+        "SLOTS",
+        "INFO",
+    ]
 
 
 # --- cadence ---

@@ -137,7 +137,7 @@ def test_a_failed_read_is_tried_again_only_if_the_lock_was_not_woken(kind: Bridg
     line.link.want_lock_state(LOCK, 0, moment(2))
     line.answer(line.sent(LockStateRequest), BridgeError(kind))
 
-    assert line.link.is_wanted(LOCK) is (kind in {"busy", "refused", "token_refused"})
+    assert line.link.is_wanted(LOCK) is (kind in {"busy", "refused", "too_late", "token_refused"})
 
 
 def test_a_read_is_tried_three_times_at_most_and_not_within_forced_min_s() -> None:

@@ -25,6 +25,10 @@ BIRTH = "homeassistant/status"
 ALWAYS = tuple(Subscription(topic, qos=0) for topic in (STATE, INFO, HEALTH, BIRTH))
 SNAPSHOTS = Subscription("home/nuki2mqtt/+", qos=0)
 BRIDGES = Subscription("home/nuki2mqtt/bridge/+/availability", qos=0)
+ORDERS = tuple(
+    Subscription(topic, qos=1, retain_as_published=True)
+    for topic in ("home/nuki2mqtt/+/set", "home/nuki2mqtt/+/get", "home/nuki2mqtt/gateway/request/+")
+)
 WILL = Will(STATE, b"offline")
 
 
@@ -76,8 +80,8 @@ def test_the_owner_connects_with_a_will_and_reads_the_snapshots_until_it_speaks(
     session = reading()
     session.handle_timer(0.25)
 
-    assert session.connect_order() == ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES))
-    assert owner().connect_order() == ConnectMqtt(WILL, ALWAYS)
+    assert session.connect_order() == ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES, *ORDERS))
+    assert owner().connect_order() == ConnectMqtt(WILL, (*ALWAYS, *ORDERS))
 
 
 def test_the_silent_one_has_no_will() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki2mqtt.errors import BridgeErrorKind
-from nuki2mqtt.gateway.forced_reads import ForcedReads
+from nuki2mqtt.gateway.forced_reads import COMMAND_READS_PER_DAY, ForcedReads
 from nuki2mqtt.model.device import NukiId
 from tests.gateway.builders import LOCK, OPENER
 
@@ -151,6 +151,100 @@ def test_answers_for_nothing_wanted_are_nothing(kind: BridgeErrorKind) -> None:
     made.failed(LOCK, kind, 2)
 
     assert (len(made), made.next_due(), made.made) == (0, None, 0)
+
+
+# --- for commands ---
+
+
+def settled(made: ForcedReads, now: float) -> bool:
+    """A read that settles a command, made and answered at once; False if it was not allowed."""
+    if not made.want_for_command(LOCK, 4, now):
+        return False
+    assert made.take(now) == (LOCK, 4)
+    made.answered(LOCK, now, has_reached=True)
+    return True
+
+
+def test_a_command_s_read_waits_for_no_space_and_no_budget() -> None:
+    made = reads(per_day=1)
+    made.want(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 0, has_reached=True)
+
+    assert (made.want(LOCK, 4, 1), made.wait_s(LOCK, 1)) == (False, None)
+    assert [settled(made, now) for now in (1, 2, 3)] == [True, True, True]
+
+
+def test_the_reserve_of_commands_is_of_each_device_and_day() -> None:
+    made = reads()
+    done = [settled(made, float(now)) for now in range(COMMAND_READS_PER_DAY + 1)]
+
+    assert COMMAND_READS_PER_DAY == 48
+    assert done == [True] * 48 + [False]
+    assert made.want_for_command(OPENER, 2, 50)
+    made.drop_for_command(OPENER)
+    assert settled(made, DAY_S)
+    assert not settled(made, DAY_S + 0.5)
+
+
+def test_a_command_s_reads_cost_the_budget_nothing() -> None:
+    made = reads(per_day=1)
+    settled(made, 0)
+
+    assert (made.wait_s(LOCK, 1), made.want(LOCK, 4, 1), made.take(1)) == (0.0, True, (LOCK, 4))
+
+
+def test_a_waiting_wish_is_made_at_once_for_a_command() -> None:
+    made = reads()
+    made.want(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 0, has_reached=True)
+    made.want(LOCK, 4, 1)
+    before = made.next_due()
+    made.want_for_command(LOCK, 4, 2)
+
+    assert (before, made.next_due(), len(made)) == (60, 2, 1)
+
+
+def test_a_command_that_is_settled_without_takes_only_its_own_wish_away() -> None:
+    made = reads()
+    made.want_for_command(LOCK, 4, 0)
+    made.want(OPENER, 2, 0)
+    made.drop_for_command(LOCK)
+    made.drop_for_command(OPENER)
+    made.drop_for_command(LOCK)
+
+    assert (LOCK in made, OPENER in made) == (False, True)
+
+
+def test_a_busy_bridge_is_asked_again_for_a_command_without_the_space() -> None:
+    made = reads()
+    settled(made, 0)
+    made.want_for_command(LOCK, 4, 1)
+    made.take(1)
+    made.failed(LOCK, BUSY, 3)
+
+    assert made.next_due() == 3
+
+
+def test_a_command_s_read_that_did_not_reach_the_lock_comes_again_much_later_within_the_budget() -> None:
+    made = reads(per_day=0)
+    made.want_for_command(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 5, has_reached=False)
+
+    assert (made.next_due(), made.take(605), LOCK in made) == (605, None, False)
+
+
+@pytest.mark.parametrize(("now", "wait_s"), [(10, 50), (60, 0), (100, 0)])
+def test_how_long_a_read_would_wait(now: float, wait_s: float) -> None:
+    made = reads()
+    assert made.wait_s(LOCK, 0) == 0
+    made.want(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 1, has_reached=True)
+
+    assert made.wait_s(LOCK, now) == wait_s
 
 
 PAUSES = st.sampled_from([0.0, 1.0, 30.0, 60.0, 700.0, 4000.0, DAY_S / 2])

@@ -1,6 +1,7 @@
 """The main flows of a gateway by value: beginning, owning the base, following a Bridge, reconnecting, stopping."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,10 @@ DEVICE, AVAILABILITY = "nuki2mqtt/front_door", "nuki2mqtt/front_door/availabilit
 ALWAYS = tuple(Subscription(topic, qos=0) for topic in (STATE, INFO, HEALTH, "homeassistant/status"))
 SNAPSHOTS = Subscription("nuki2mqtt/+", qos=0)
 BRIDGES = Subscription("nuki2mqtt/bridge/+/availability", qos=0)
+ORDERS = tuple(
+    Subscription(topic, qos=1, retain_as_published=True)
+    for topic in ("nuki2mqtt/+/set", "nuki2mqtt/+/get", "nuki2mqtt/gateway/request/+")
+)
 WILL = Will(STATE, b"offline")
 REMEMBERED = Memory(devices={LOCK: DeviceMemory("front_door", "Front door", 4)}, retired_topics={"front_door": LOCK})
 
@@ -107,7 +112,7 @@ def test_an_empty_broker_is_read_and_then_owned_with_a_will() -> None:
     effects = hand.wait(0.2)
 
     assert before == ([], [])
-    assert only(effects, ConnectMqtt) == [ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES))]
+    assert only(effects, ConnectMqtt) == [ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES, *ORDERS))]
     assert only(effects, CallBridge) == [CallBridge(LINK, 1, InfoRequest(), AuthMode.ENCRYPTED, TOKEN)]
     assert [[path.link for path in door.paths] for door in only(effects, OpenCallbackDoor)] == [[LINK]]
     assert said(effects) == []
@@ -265,7 +270,7 @@ def test_the_heir_of_a_gateway_speaks_and_asks() -> None:
     effects = hand.tell(MqttReceived(STATE, b"offline"))
     hand.tell(MqttLost("reconnecting"))
 
-    assert only(effects, ConnectMqtt) == [ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES))]
+    assert only(effects, ConnectMqtt) == [ConnectMqtt(WILL, (*ALWAYS, SNAPSHOTS, BRIDGES, *ORDERS))]
     assert asked(effects) == ["InfoRequest"]
     assert dict(said(hand.connect()))[STATE] == "online"
 
@@ -282,7 +287,13 @@ def test_the_first_list_says_the_device_announces_it_and_remembers_it() -> None:
     assert told[AVAILABILITY] == "online"
     assert told["nuki2mqtt/bridge/0A1B2C3D/availability"] == "online"
     assert "homeassistant/device/nuki2mqtt_1A2B3C4D/config" in told
-    assert only(effects, Remember)[-1].memory == Memory(
+    memory = only(effects, Remember)[-1].memory
+    assert list(memory.announced) == [
+        "homeassistant/device/nuki2mqtt_gateway_nuki2mqtt/config",
+        "homeassistant/device/nuki2mqtt_bridge_0A1B2C3D/config",
+        "homeassistant/device/nuki2mqtt_1A2B3C4D/config",
+    ]
+    assert replace(memory, announced={}) == Memory(
         bridges={LINK: BridgeMemory(BRIDGE_ID, None, AuthMode.ENCRYPTED)},
         devices={LOCK: DeviceMemory("front_door", "Front door", 0)},
         retired_topics={"front_door": LOCK},

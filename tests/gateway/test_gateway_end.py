@@ -161,7 +161,7 @@ def test_a_configured_token_is_not_remembered() -> None:
     hand = Hand.with_config()
     effects = hand.own_base()
 
-    assert [remember.memory.bridges[LINK].token for remember in only(effects, Remember)] == [None]
+    assert {remember.memory.bridges[LINK].token for remember in only(effects, Remember)} == {None}
 
 
 def test_a_closed_door_is_warned_of_and_polling_goes_on() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.projection import Projection, bridge_health
 from nuki2mqtt.gateway.publications import Publications
@@ -48,7 +49,9 @@ class Stage:
         self.publications = Publications()
         self.publications.opened()
         tree = TopicTree("nuki2mqtt", "homeassistant")
-        self.projection = Projection(read(config), tree, self.publications, "0.1.0")
+        self.announced: dict[str, dict[str, str]] = {}
+        announcements = Announcements(self.publications, self.announced)
+        self.projection = Projection(read(config), tree, self.publications, announcements, "0.1.0")
 
     def show(self, snapshot: Snapshot, at: float = 0.0) -> dict[str, bytes]:
         self.projection.show_device(snapshot, "front_door", moment(at))
@@ -250,6 +253,31 @@ def test_a_device_is_announced_once_and_again_when_it_is_seen_to_have_more() -> 
 
 def test_without_home_assistant_nothing_is_announced() -> None:
     assert CONFIG_TOPIC not in Stage().show(SNAPSHOT)
+
+
+def test_without_home_assistant_what_was_announced_stays_remembered() -> None:
+    stage = Stage()
+    stage.announced[CONFIG_TOPIC] = {"lock_n_go": "button"}
+    stage.show(SNAPSHOT)
+
+    assert stage.announced == {CONFIG_TOPIC: {"lock_n_go": "button"}}
+
+
+def test_gateway_bridge_and_device_are_remembered_as_announced() -> None:
+    stage = Stage(CONFIG)
+    stage.projection.show_gateway(
+        GatewayInfo(version="0.1.0", instance="1234abcd", started=wall(0), protocol="5", settings={})
+    )
+    stage.projection.show_bridge(Line.verified().link, is_online=True)
+    stage.show(SNAPSHOT)
+
+    gateway, bridge, device = stage.announced.values()
+    assert list(stage.announced) == [
+        "homeassistant/device/nuki2mqtt_gateway_nuki2mqtt/config",
+        "homeassistant/device/nuki2mqtt_bridge_0A1B2C3D/config",
+        CONFIG_TOPIC,
+    ]
+    assert (gateway["version"], bridge["restart"], device["unlatch"]) == ("sensor", "button", "button")
 
 
 # --- Bridges and the gateway ---

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuki2mqtt.gateway.publications import MAX_EVENTS, MAX_UNDER_WAY, Publications, Rank
+from nuki2mqtt.gateway.publications import MAX_EVENTS, MAX_REPLIES, MAX_REPLY_BYTES, MAX_UNDER_WAY, Publications, Rank
 from nuki2mqtt.gateway.vocabulary import MqttPublished, MqttRefused, Publish
 from tests.gateway.builders import only, said, topics
 
@@ -206,6 +206,139 @@ def test_at_most_1000_events_are_kept_when_those_under_way_come_back() -> None:
     publications.closed()
 
     assert publications.events_waiting <= MAX_EVENTS
+
+
+# --- replies ---
+
+
+def test_a_reply_is_said_once_never_retained_with_its_correlation() -> None:
+    publications = opened()
+    publications.reply("me/answers", b"1", 0, correlation=b"c")
+    first = publications.flush(0)
+    publications.ended(MqttPublished(1))
+
+    assert first == [Publish(1, "me/answers", b"1", 1, retain=False, correlation=b"c")]
+    assert (publications.flush(0), publications.is_idle) == ([], True)
+
+
+def test_a_clearing_is_an_empty_retained_message() -> None:
+    publications = opened()
+    publications.reply("lock/set", b"", 0, retain=True)
+
+    assert publications.flush(0) == [Publish(1, "lock/set", b"", 1, retain=True)]
+    assert publications.said("lock/set") is None
+
+
+@pytest.mark.parametrize("said_at", [0, 10, 3600])
+def test_a_reply_is_said_however_late_on_its_own_topic(said_at: float) -> None:
+    publications = Publications()
+    publications.reply("lock/result", b"1", 0)
+    publications.opened()
+
+    assert take(publications, said_at) == [("lock/result", "1")]
+
+
+@pytest.mark.parametrize(("said_at", "topic"), [(9.9, "lock/event"), (10, "lock/event/late")])
+def test_a_reply_that_is_an_event_is_late_like_one(said_at: float, topic: str) -> None:
+    publications = Publications()
+    publications.reply("lock/event", b"1", 0, late_topic="lock/event/late")
+    publications.opened()
+
+    assert take(publications, said_at) == [(topic, "1")]
+
+
+def test_replies_keep_their_order_and_come_after_states_and_events() -> None:
+    publications = opened()
+    publications.reply("lock/result", b"accepted", 0)
+    publications.reply("lock/result", b"confirmed", 0)
+    tell(publications, 1)
+    publications.say("lock", b"x", DEVICE)
+
+    assert [payload for _, payload in take(publications)] == ["x", "1", "accepted", "confirmed"]
+
+
+def test_replies_under_way_when_the_connection_ends_are_said_again_in_order() -> None:
+    publications = opened()
+    for number in range(3):
+        publications.reply("lock/result", str(number).encode(), 0)
+    publications.flush(0)
+    publications.ended(MqttPublished(1))
+    publications.closed()
+    publications.reply("lock/result", b"3", 0)
+    publications.opened()
+
+    assert take(publications, 100) == [("lock/result", "1"), ("lock/result", "2"), ("lock/result", "3")]
+
+
+def test_a_flood_of_replies_costs_no_event_and_the_oldest_replies_go_first() -> None:
+    publications = Publications()
+    tell(publications, 7)
+    for number in range(MAX_REPLIES + 5):
+        publications.reply("lock/result", str(number).encode(), 0)
+    publications.opened()
+    told = take(publications)
+
+    assert (MAX_REPLIES, publications.events_dropped) == (20_000, 5)
+    assert told[0] == ("lock/event", "7")
+    assert [payload for _, payload in told[1:]] == [str(number) for number in range(5, MAX_REPLIES + 5)]
+
+
+def test_long_replies_are_bounded_by_their_bytes() -> None:
+    publications = Publications()
+    for _ in range(2):
+        for number in range(12):
+            publications.reply("lock/result", str(number).encode() * (MAX_REPLY_BYTES // 20), 0)
+        publications.opened()
+        sizes = [len(payload) for _, payload in take(publications)]
+        publications.closed()
+
+        assert MAX_REPLY_BYTES // 2 < sum(sizes) <= MAX_REPLY_BYTES
+        assert sizes[-1] == MAX_REPLY_BYTES // 20 * 2
+
+
+def test_what_came_back_from_a_lost_connection_counts_among_the_bytes() -> None:
+    publications = opened()
+    for _ in range(3):
+        for _ in range(4):
+            publications.reply("lock/result", b"x" * (MAX_REPLY_BYTES // 8), 0)
+        publications.flush(0)
+        publications.closed()
+        publications.opened()
+    publications.closed()
+    publications.opened()
+
+    assert sum(len(payload) for _, payload in take(publications)) <= MAX_REPLY_BYTES
+
+
+def test_what_is_forgotten_makes_room_again() -> None:
+    publications = opened()
+    for _ in range(7):
+        publications.reply("lock/result", b"x" * (MAX_REPLY_BYTES // 8), 0)
+    publications.forget()
+    publications.opened()
+    for _ in range(7):
+        publications.reply("lock/result", b"y" * (MAX_REPLY_BYTES // 8), 0)
+
+    assert (len(take(publications)), publications.events_dropped) == (7, 0)
+
+
+def test_a_flood_of_events_costs_no_reply() -> None:
+    publications = Publications()
+    publications.reply("lock/result", b"1", 0)
+    for number in range(MAX_EVENTS + 5):
+        tell(publications, number)
+    publications.opened()
+
+    assert take(publications)[-1] == ("lock/result", "1")
+
+
+def test_what_another_gateway_is_to_say_is_not_said_by_us() -> None:
+    publications = opened()
+    publications.reply("lock/result", b"1", 0)
+    publications.forget()
+    publications.opened()
+
+    assert (take(publications), publications.is_idle) == ([], True)
 
 
 # --- under way ---

@@ -18,6 +18,7 @@ from nuki2mqtt.errors import (
 @pytest.mark.parametrize(
     ("kind", "may_have_acted"),
     [
+        ("too_late", False),
         ("refused", False),
         ("timeout", True),
         ("reset", True),

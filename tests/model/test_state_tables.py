@@ -184,6 +184,43 @@ def test_an_unheard_of_type_is_never_unlatched(device_type: int) -> None:
     assert written(device_type) == {"unlock": LOCK_ACTIONS["unlock"], "lock": LOCK_ACTIONS["lock"]}
 
 
+# What counts as seeing that an action works: proves, agrees, mode, derived, opens_door (docs/topics.md, "Confirmed").
+# Relocking (1, 4) is in none of the opening ones; continuous mode shows in the mode alone.
+EVIDENCE_OF_LOCKS = {
+    "unlock": ({2}, {3}, None, 2, False),
+    "lock": ({4}, {1}, None, 4, False),
+    "unlatch": ({2, 7, 5}, {5, 3}, None, 7, True),
+    "lock_n_go": ({2, 6}, {5, 6, 3}, None, 2, True),
+    "lock_n_go_unlatch": ({2, 7, 5, 6}, {5, 6, 3}, None, 7, True),
+}
+EVIDENCE_OF_OPENERS = {
+    "activate_rto": (set[int](), {3}, None, None, False),
+    "deactivate_rto": (set[int](), {1}, None, None, False),
+    "electric_strike": ({7, 5}, {5, 1, 3}, None, 7, False),
+    "activate_cm": (set[int](), set[int](), 3, None, False),
+    "deactivate_cm": (set[int](), set[int](), 2, None, False),
+}
+
+
+@pytest.mark.parametrize(("device_type", "table"), [(4, EVIDENCE_OF_LOCKS), (OPENER, EVIDENCE_OF_OPENERS)])
+def test_what_is_seen_when_an_action_works(
+    device_type: int, table: dict[str, tuple[set[int], set[int], int | None, int | None, bool]]
+) -> None:
+    seen = {
+        str(action): (set(facts.proves), set(facts.agrees), facts.mode, facts.derived, facts.opens_door)
+        for action, facts in actions_of(device_type).items()
+    }
+
+    assert seen == table
+
+
+@pytest.mark.parametrize("device_type", [4, OPENER])
+def test_what_proves_an_action_is_passed_and_what_is_derived_proves_it(device_type: int) -> None:
+    for facts in actions_of(device_type).values():
+        assert facts.proves <= facts.passes
+        assert facts.derived is None or facts.derived in facts.proves
+
+
 def test_every_action_is_in_a_table() -> None:
     assert {str(action) for action in Action} == {*LOCK_ACTIONS, *OPENER_ACTIONS}
 

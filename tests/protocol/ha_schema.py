@@ -2,7 +2,7 @@
 
 Written from Home Assistant's own schemas, not from our renderer: what is new in 2026.11 is refused, since an
 older release refuses the whole device for it. Ours are stricter where the contract is: only abbreviations,
-`qos` in every component, nothing retained.
+`qos` in every component, nothing retained. A component that is nothing but a platform takes itself back.
 """
 
 import re
@@ -75,7 +75,7 @@ def complaints(topic: str, payload: dict[str, Any]) -> list[str]:
         if not IDENTIFIER.fullmatch(key):
             found.append(f"{key!r} is no component id")
         found += [f"{key}: {text}" for text in _component(component)]
-    unique_ids = [component.get("uniq_id") for component in components.values()]
+    unique_ids = [component.get("uniq_id") for component in components.values() if component.keys() != {"p"}]
     if len(set(unique_ids)) != len(unique_ids):
         found.append("unique ids repeat")
     if sum("name" in component and component["name"] is None for component in components.values()) > 1:
@@ -136,6 +136,8 @@ def _component(component: dict[str, Any]) -> list[str]:
     platform = component.get("p")
     if platform not in PLATFORMS:
         return [f"unknown platform {platform!r}"]
+    if component.keys() == {"p"}:
+        return []
     required, allowed = PLATFORMS[platform]
     found = _keys("component", component, {"p", "uniq_id", "qos"} | required, COMMON_KEYS | required | allowed)
     found += _topics("component", component, {"stat_t", "cmd_t"})
@@ -161,8 +163,10 @@ def _component(component: dict[str, Any]) -> list[str]:
 
 def _common(component: dict[str, Any]) -> list[str]:
     found: list[str] = []
-    if component.get("qos") != 1 or isinstance(component.get("qos"), bool):
-        found.append("qos is not 1")
+    # A command without its time must not wait in a client.
+    is_bare = component.get("cmd_t", "").endswith("/set") and "utcnow()" not in component.get("cmd_tpl", "")
+    if component.get("qos") != (0 if is_bare else 1) or isinstance(component.get("qos"), bool):
+        found.append("qos is not 1, or not 0 for a bare command")
     if not _is_own_id(component.get("uniq_id")):
         found.append("unique id without our prefix, or with foreign characters")
     if "name" in component:

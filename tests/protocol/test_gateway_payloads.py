@@ -153,6 +153,13 @@ def test_the_health_of_a_gateway_without_broker_bridge_id_and_state_file() -> No
     )
 
 
+@pytest.mark.parametrize(("skew_s", "said"), [(0.0, b"0.0"), (-3.25, b"-3.25"), (None, b"null")])
+def test_the_health_tells_how_far_the_clock_of_the_last_command_was_off(skew_s: float | None, said: bytes) -> None:
+    body = render_health(replace(HEALTH, command_clock_skew_s=skew_s))
+
+    assert b',"cloud":null,"command_clock_skew_s":' + said + b',"state_file":null,' in body
+
+
 # --- claims ---
 
 

@@ -1,7 +1,8 @@
 import copy
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from nuki2mqtt.model.action import LOCK_ACTIONS, OPENER_ACTIONS, Action
 from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
 from nuki2mqtt.model.device import DeviceKind, Feature, NukiId, kind_of
+from nuki2mqtt.protocol.command_payloads import parse_command, parse_get, parse_request
+from nuki2mqtt.protocol.command_words import find_action
 from nuki2mqtt.protocol.homeassistant import (
     DeviceFacts,
     Discovery,
@@ -19,6 +22,7 @@ from nuki2mqtt.protocol.homeassistant import (
     render_bridge,
     render_device,
     render_gateway,
+    render_removal,
 )
 from tests.protocol.ha_schema import complaints
 
@@ -233,11 +237,116 @@ def test_only_what_was_seen_is_offered(facts: DeviceFacts, context: DiscoveryCon
     assert {needed[key] for key in found if key in needed} <= facts.features
 
 
+# What Home Assistant puts in for `utcnow().isoformat()`; seen with its release 2026.11.0.
+GIVEN = "2026-11-22T01:18:23.696954+00:00"
+GIVEN_AT = datetime(2026, 11, 22, 1, 18, 23, 696954, tzinfo=UTC)
+DEFAULT_WORDS = {"pl_lock": "LOCK", "pl_unlk": "UNLOCK"}
+
+
+def sent(component: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Everything that Home Assistant can send for a component: which of its payloads, and the message."""
+    defaults = DEFAULT_WORDS if component["p"] == "lock" else {}
+    for key in ("pl_lock", "pl_unlk", "pl_open", "pl_on", "pl_off", "pl_prs"):
+        word = component.get(key, defaults.get(key))
+        if word is not None:
+            text = component.get("cmd_tpl", "{{ value }}").replace("{{ utcnow().isoformat() }}", GIVEN)
+            text = text.replace("{{ value }}", word)
+            assert "{{" not in text
+            assert "{%" not in text
+            yield key, text.encode()
+
+
 @given(facts=devices, context=contexts)
-def test_commands_carry_their_time_where_asked(facts: DeviceFacts, context: DiscoveryContext) -> None:
+def test_every_command_is_understood_and_carries_its_time_or_is_never_queued(
+    facts: DeviceFacts, context: DiscoveryContext
+) -> None:
     for component in components(render_device(facts, context)).values():
-        is_timed = context.command_ts and component.get("cmd_t", "").endswith("/set")
-        assert ("utcnow()" in component.get("cmd_tpl", "")) is is_timed
+        if component.get("cmd_t", "").endswith("/set"):
+            for key, message in sent(component):
+                order = parse_command(message)
+                assert order.ts == (GIVEN_AT if context.command_ts else None)
+                assert message.startswith(b"{") is context.command_ts
+                if key not in DEFAULT_WORDS:  # these cannot be taken from a lock's face
+                    assert find_action(order.word, facts.device_type) in facts.permitted
+            assert component["qos"] == (1 if context.command_ts else 0)
+
+
+@pytest.mark.parametrize("command_ts", [True, False])
+@pytest.mark.parametrize("facts", [FRONT_DOOR, OPENER, OFFICE], ids=lambda facts: facts.topic)
+def test_what_each_control_asks_for(facts: DeviceFacts, *, command_ts: bool) -> None:
+    found = components(render_device(facts, dataclasses.replace(CONTEXT, command_ts=command_ts)))
+    asked = {
+        (key, which): find_action(parse_command(message).word, facts.device_type)
+        for key, component in found.items()
+        if component.get("cmd_t") == f"nuki2mqtt/{facts.topic}/set"
+        for which, message in sent(component)
+    }
+    if facts is OPENER:
+        assert asked == {
+            ("lock", "pl_lock"): Action.DEACTIVATE_RTO,
+            ("lock", "pl_unlk"): Action.ACTIVATE_RTO,
+            ("lock", "pl_open"): Action.ELECTRIC_STRIKE,
+            ("ring_to_open", "pl_on"): Action.ACTIVATE_RTO,
+            ("ring_to_open", "pl_off"): Action.DEACTIVATE_RTO,
+            ("continuous_mode", "pl_on"): Action.ACTIVATE_CM,
+            ("continuous_mode", "pl_off"): Action.DEACTIVATE_CM,
+        }
+    else:
+        assert asked == {
+            ("lock", "pl_lock"): Action.LOCK,
+            ("lock", "pl_unlk"): Action.UNLOCK,
+            ("lock", "pl_open"): Action.UNLATCH,
+            ("lock_n_go", "pl_prs"): Action.LOCK_N_GO,
+            ("lock_n_go_unlatch", "pl_prs"): Action.LOCK_N_GO_UNLATCH,
+            ("unlatch", "pl_prs"): Action.UNLATCH,
+        }
+
+
+@given(facts=devices, context=contexts)
+def test_refresh_reads_the_cache_and_wakes_nothing(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    refresh = components(render_device(facts, context))["refresh"]
+    ((_, message),) = sent(refresh)
+    assert refresh["cmd_t"] == f"{context.base_topic}/{facts.topic}/get"
+    assert not parse_get(message).force
+
+
+@given(view=bridges, context=contexts)
+def test_restarting_a_bridge_is_asked_of_the_gateway(view: BridgeView, context: DiscoveryContext) -> None:
+    found = components(render_bridge(view, context))
+    assert ("restart" in found) is (view.bridge_type != SOFTWARE_BRIDGE)
+    if "restart" in found:
+        ((_, message),) = sent(found["restart"])
+        assert found["restart"]["cmd_t"] == f"{context.base_topic}/gateway/request/bridge_reboot"
+        assert parse_request(message).values == {"bridge": str(view.bridge_id)}
+
+
+@given(facts=devices, context=contexts)
+def test_the_announced_platforms_are_those_of_the_message(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    discovery = render_device(facts, context)
+    assert discovery.platforms == {key: component["p"] for key, component in components(discovery).items()}
+
+
+@given(facts=devices, context=contexts)
+def test_what_was_not_seen_is_told_from_what_is_not_permitted(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    discovery = render_device(facts, context)
+    everything = render_device(dataclasses.replace(facts, features=frozenset(Feature)), context)
+    assert discovery.platforms | discovery.unseen == everything.platforms
+    assert not discovery.platforms.keys() & discovery.unseen.keys()
+
+
+@given(facts=devices, context=contexts)
+def test_a_removal_keeps_the_rules_and_everything_else(facts: DeviceFacts, context: DiscoveryContext) -> None:
+    discovery = render_device(facts, context)
+    gone = {"lock_n_go": "button", "gate": "switch", "lock": "lock"}
+    body = render_removal(discovery, gone)
+    message = json.loads(body)
+    assert complaints(discovery.topic, message) == []
+    assert body == json.dumps(message, separators=(",", ":")).encode("ascii")
+    assert {key: message["cmps"].pop(key) for key in gone} == {key: {"p": gone[key]} for key in gone}
+    expected = read(discovery)
+    for key in gone:
+        expected["cmps"].pop(key, None)
+    assert message == expected
 
 
 @given(facts=devices, context=contexts)
@@ -333,10 +442,13 @@ SPOILT = {
     "wildcard availability": put("avty", value=[{"t": "nuki2mqtt/#"}]),
     "no components": put("cmps", value={}),
     "unknown platform": put("cmps", "lock", "p", value="gate"),
+    "removal of an unknown platform": put("cmps", "unlatch", value={"p": "gate"}),
+    "removal that says more": put("cmps", "unlatch", value={"p": "button", "name": "Unlatch"}),
     "no unique id": drop("cmps", "lock", "uniq_id"),
     "repeated unique id": put("cmps", "door", "uniq_id", value="nuki2mqtt_1A2B3C4D_lock"),
     "foreign unique id": put("cmps", "lock", "uniq_id", value="front_door"),
     "no qos": drop("cmps", "lock", "qos"),
+    "bare but queued": drop("cmps", "lock", "cmd_tpl"),
     "retained": put("cmps", "lock", "ret", value=True),
     "no command topic": drop("cmps", "lock", "cmd_t"),
     "two main entities": put("cmps", "door", "name", value=None),

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nuki2mqtt.model.action import Action
+from nuki2mqtt.model.command import Reason
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.model.event import BatteryPart, DeviceEvent, EventType, RingTime, StateChange
+from nuki2mqtt.model.event import BatteryPart, CommandFailure, DeviceEvent, EventType, RingTime, StateChange
 from nuki2mqtt.model.state import Battery, LockState, OpenerState, Snapshot, Source
 from nuki2mqtt.protocol.payloads import (
     RetainedSnapshot,
@@ -280,6 +282,10 @@ def event(event_type: EventType, details: StateChange | RingTime | BatteryPart |
     return DeviceEvent(event_type, SEEN, Source.CALLBACK, details)
 
 
+def failure(action: str | None, reason: Reason) -> DeviceEvent:
+    return DeviceEvent(EventType.COMMAND_FAILED, SEEN, Source.COMMAND, CommandFailure(action, reason))
+
+
 @pytest.mark.parametrize(
     ("told", "body"),
     [
@@ -327,6 +333,27 @@ def event(event_type: EventType, details: StateChange | RingTime | BatteryPart |
         (
             event(EventType.BATTERY_LOW, BatteryPart.KEYPAD),
             b'{"event_type":"battery_low","at":"2026-11-21T20:15:03Z","source":"callback","actor":null,"part":"keypad"}',
+        ),
+        (
+            failure(Action.UNLOCK, Reason.MOTOR_BLOCKED),
+            (
+                b'{"event_type":"command_failed","at":"2026-11-21T20:15:03Z","source":"command","actor":null,'
+                b'"action":"unlock","reason":"motor_blocked"}'
+            ),
+        ),
+        (
+            failure("open sesame \ud83d", Reason.UNKNOWN_ACTION),
+            (
+                b'{"event_type":"command_failed","at":"2026-11-21T20:15:03Z","source":"command","actor":null,'
+                b'"action":"open sesame ?","reason":"unknown_action"}'
+            ),
+        ),
+        (
+            failure(None, Reason.BAD_PAYLOAD),
+            (
+                b'{"event_type":"command_failed","at":"2026-11-21T20:15:03Z","source":"command","actor":null,'
+                b'"action":null,"reason":"bad_payload"}'
+            ),
         ),
     ],
     ids=lambda value: value.event_type.value if isinstance(value, DeviceEvent) else "",

@@ -1,6 +1,7 @@
 """What valid settings become: defaults, every key, precedence."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -132,7 +133,8 @@ bridges:
 find: {mdns: false, hostnames: no, cloud: False, follow: FALSE}
 callback: {enabled: false, host: 192.0.2.2, bind: "::", port: 8322, sender: strict}
 poll: {list_s: 12.5, info_s: 30, min_gap_s: 1e0, offline_after_scans: 0, forced_min_s: 86400, forced_per_day: 0}
-commands: {ttl_s: 60, overlap: queue, confirm_s: 2, wait: false, trust_clock: always, permit: [lock, lockNGo]}
+commands: {ttl_s: 60, overlap: queue, confirm_s: 2, wait: yes, permit: [lock, lockNGo], bare_opening: true,
+  trust_clock: always}
 nuki_web: {token: null, base_url: "https://cloud.example.org/nuki", poll_s: 10, log: false, commands: never}
 devices:
   1a2b: {topic: front_door, name: Front door, permit: all, ignore: false}
@@ -141,7 +143,11 @@ web: {host: "::1", port: 8100, password: yes}
 state_dir: /var/lib/nuki2mqtt
 log: {level: DEBUG, format: json}
 """)
-    assert settings == Settings(
+    assert [warning.partition(":")[0] for warning in settings.warnings] == [
+        "commands.bare_opening",
+        "commands.trust_clock",
+    ]
+    assert replace(settings, warnings=()) == Settings(
         mqtt=MqttSettings(
             host="broker.example.org",
             port=8884,
@@ -174,6 +180,8 @@ log: {level: DEBUG, format: json}
             ttl_s=60,
             overlap=Overlap.QUEUE,
             confirm_s=2,
+            wait=True,
+            bare_opening=True,
             trust_clock=TrustClock.ALWAYS,
             permit=frozenset({Action.LOCK, Action.LOCK_N_GO}),
         ),

@@ -166,6 +166,21 @@ TOGETHER = [
     ("web: {port: 8321}", "1:13", "callback.port: must not be the same as web.port; choose another port"),
     ("mqtt: {tls: {enabled: true, cert: a}}", "1:35", "mqtt.tls.cert: needs mqtt.tls.key too; give both or none"),
     ("mqtt: {tls: {enabled: true, key: a}}", "1:34", "mqtt.tls.key: needs mqtt.tls.cert too; give both or none"),
+    (
+        "mqtt: {embedded: true, host: 192.0.2.2}",
+        "1:30",
+        "mqtt.host: not with mqtt.embedded, whose broker is here; leave one of them out",
+    ),
+    (
+        "mqtt: {tls: {enabled: true}, embedded: true}",
+        "1:23",
+        "mqtt.tls.enabled: the embedded broker speaks no TLS; set one of them to false",
+    ),
+    (
+        "mqtt: {embedded: true, protocol: 5}",
+        "1:34",
+        "mqtt.protocol: the embedded broker speaks MQTT 3.1.1 only; set it to auto",
+    ),
     ("bridges: [{host: a}, {host: A}]", "1:29", "bridges.1.host: the same address as bridges.0; list each Bridge once"),
     (
         "bridges: [{host: a, id: 12}, {host: b}, {host: c, id: 0012}]",
@@ -196,14 +211,11 @@ def test_bridges_may_share_a_host_with_different_ports() -> None:
 
 
 UNBUILT = {
-    "mqtt.embedded": ("true", "leave it out or set it to false"),
     "homeassistant.form": ("entity", "leave it out or set it to device"),
     "find.mdns": ("true", "leave it out or set it to false"),
     "find.hostnames": ("yes", "leave it out or set it to false"),
     "find.cloud": ("true", "leave it out or set it to false"),
     "find.follow": ("on", "leave it out or set it to false"),
-    "commands.wait": ("true", "leave it out or set it to false"),
-    "commands.bare_opening": ("true", "leave it out or set it to false"),
     "nuki_web.token": ("marked-secret", "leave it out"),
     "nuki_web.keypad.manage": ("true", "leave it out or set it to false"),
     "nuki_web.keypad.publish_codes": ("true", "leave it out or set it to false"),
@@ -225,8 +237,10 @@ def test_unbuilt_parts_stop_the_start(path: str, expected: tuple[str, str]) -> N
 
 
 def test_what_is_built_can_be_said_in_words() -> None:
-    text = "mqtt: {embedded: false, output: attribute}\nnuki_web: {token: null, log: true}\nfind: {mdns: false}\n"
+    text = "mqtt: {embedded: true, output: attribute}\nnuki_web: {token: null, log: true}\nfind: {mdns: false}\n"
     assert read(text).mqtt.output == "attribute"
+    commands = read("commands: {wait: true, bare_opening: yes}").commands
+    assert (commands.wait, commands.bare_opening) == (True, True)
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:

@@ -2,8 +2,6 @@
 
 import pytest
 
-from nuki2mqtt.protocol.settings import MqttSettings, Settings
-from nuki2mqtt.protocol.settings_checks import cautions
 from nuki2mqtt.protocol.settings_reader import read_settings
 
 
@@ -28,6 +26,20 @@ SINGLE = [
     ("poll: {list_s: 9.9}", "poll.list_s: below 10 s a Bridge begins to answer 503; use 10 or more"),
     ("poll: {min_gap_s: 0.4}", "poll.min_gap_s: below 0.5 s a Bridge begins to answer 503; use 0.5 or more"),
     ("poll: {forced_min_s: 59}", "poll.forced_min_s: below 60 s the locks' batteries suffer; use 60 or more"),
+    (
+        "commands: {bare_opening: true}",
+        (
+            "commands.bare_opening: true lets an opening command that was queued for hours open the door over MQTT"
+            " 3.1.1; let senders give ts instead"
+        ),
+    ),
+    (
+        "commands: {trust_clock: always}",
+        (
+            "commands.trust_clock: always lets a wrong clock take old commands for fresh ones; use auto and set this"
+            " machine's clock by NTP"
+        ),
+    ),
     ("callback: {host: 127.0.0.1}", LOOPBACK),
     ("callback: {host: 127.1.2.3}", LOOPBACK),
     ("callback: {host: '::1'}", LOOPBACK),
@@ -76,6 +88,7 @@ def test_one_warning(text: str, said: str) -> None:
     "text",
     [
         "poll: {list_s: 10, min_gap_s: 0.5, forced_min_s: 60}",
+        "commands: {bare_opening: false, trust_clock: auto, wait: true, overlap: queue, ttl_s: 60, confirm_s: 300}",
         "callback: {enabled: false, host: 127.0.0.1}",
         "callback: {host: 192.0.2.2}",
         "mqtt: {tls: {enabled: true, ca: a, cert: b, key: c}}",
@@ -97,7 +110,10 @@ def test_cert_and_key_without_tls() -> None:
     )
 
 
-def test_the_embedded_broker_will_warn_when_it_is_built() -> None:
-    assert list(cautions(Settings(mqtt=MqttSettings(embedded=True)), ())) == [
-        "mqtt.embedded: this broker is meant for trying out; use one of its own for real locks"
-    ]
+def test_the_embedded_broker_warns_when_locks_are_behind_it() -> None:
+    trying_out = "mqtt.embedded: this broker is meant for trying out; use one of its own for real locks"
+    assert warnings("mqtt: {embedded: true}") == ()
+    assert warnings("mqtt: {embedded: true, username: a, password: b}\nbridges: [{host: a}]") == (trying_out,)
+    everybody = "mqtt.embedded: everybody who is logged in to this machine can command the locks;"
+    said = f"{everybody} set mqtt.username and mqtt.password"
+    assert warnings("mqtt: {embedded: true}\nbridges: [{host: a}]") == (trying_out, said)

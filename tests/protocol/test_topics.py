@@ -1,6 +1,7 @@
 """Slugs and the topic tree (docs/topics.md)."""
 
 import re
+from itertools import zip_longest
 
 import pytest
 from hypothesis import example, given
@@ -136,6 +137,8 @@ BUILT = {
     "ha/discovery/status": TREE.home_assistant_status,
     "home/nuki/+": TREE.snapshots_filter,
     "home/nuki/bridge/+/availability": TREE.bridges_filter,
+    "home/nuki/front_door/result": TREE.result("front_door"),
+    "home/nuki/gateway/response/refresh": TREE.response("refresh"),
 }
 PARSED = {
     "home/nuki/gateway/state": Inbound.GATEWAY_STATE,
@@ -162,6 +165,135 @@ def test_every_topic_of_ours_is_read_as_what_it_is(topic: str) -> None:
 )
 def test_what_is_not_ours_is_nothing(topic: str) -> None:
     assert TREE.parse(topic) is None
+
+
+# --- commands ---
+
+ORDERS = {
+    "home/nuki/front_door/set": (Inbound.SET, "front_door"),
+    "home/nuki/1A2B3C4D/set": (Inbound.SET, "1A2B3C4D"),
+    "home/nuki/front_door/get": (Inbound.GET, "front_door"),
+    "home/nuki/gateway/request/refresh": (Inbound.REQUEST, "refresh"),
+    "home/nuki/gateway/request/set": (Inbound.REQUEST, "set"),
+    "home/nuki/gateway/request/": (Inbound.REQUEST, ""),
+    # Nobody is called so: refused, not overlooked.
+    "home/nuki/gateway/set": (Inbound.SET, "gateway"),
+    "home/nuki/bridge/get": (Inbound.GET, "bridge"),
+    "home/nuki//set": (Inbound.SET, ""),
+}
+
+
+def is_matched(topic: str, topic_filter: str) -> bool:
+    """MQTT's rule for a filter whose wildcards are all `+`."""
+    pairs = zip_longest(topic.split("/"), topic_filter.split("/"))
+    return all(level == wanted or (wanted == "+" and level is not None) for level, wanted in pairs)
+
+
+def test_the_filters_of_commands() -> None:
+    assert TREE.command_filters == ("home/nuki/+/set", "home/nuki/+/get", "home/nuki/gateway/request/+")
+
+
+@pytest.mark.parametrize(("topic", "found"), ORDERS.items())
+def test_what_the_filters_bring_is_read_as_what_it_is(topic: str, found: tuple[Inbound, str]) -> None:
+    assert (TREE.parse(topic), TREE.addressee(topic)) == found
+    assert [is_matched(topic, each) for each in TREE.command_filters].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "home/nuki/front_door/SET",
+        "home/nuki/front_door/set/x",
+        "home/nuki/front_door/x/set",
+        "home/nuki/set/x",
+        "home/nuki/gateway/request",
+        "home/nuki/gateway/request/refresh/x",
+        "home/nuki/gateway/response/refresh",
+        "elsewhere/front_door/set",
+        "ha/discovery/front_door/set",
+    ],
+)
+def test_what_is_no_command(topic: str) -> None:
+    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST}
+    assert not any(is_matched(topic, each) for each in TREE.command_filters)
+
+
+@pytest.mark.parametrize("topic", [topic for topic in BUILT if "+" not in topic])
+def test_nothing_that_we_say_is_a_command(topic: str) -> None:
+    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST}
+    assert not any(is_matched(topic, each) for each in TREE.command_filters)
+
+
+LEVELS = st.text(st.characters(exclude_characters="/+#", exclude_categories=["Cs"]), max_size=8)
+
+
+@given(LEVELS, st.sampled_from(["home/nuki", "n", "a/b/c"]))
+def test_the_addressee_is_the_level_that_the_filter_leaves_open(level: str, base: str) -> None:
+    tree = TopicTree(base, "homeassistant")
+
+    assert [tree.addressee(each.replace("+", level)) for each in tree.command_filters] == [level] * 3
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "answers",
+        "answers/1",
+        "a/b/c",
+        "/",
+        "settings",
+        "x/sets",
+        "home/nukix/answers",
+        "home",
+        "ha",
+        "x/set/1",
+        "t" * 512,
+    ],
+)
+def test_where_we_may_respond(topic: str) -> None:
+    assert TREE.may_respond(topic)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "t" * 513,
+        "answers/+",
+        "answers/#",
+        "ans+wers",
+        "ans#wers",
+        "$SYS/x",
+        "$share/group/answers",
+        "answers/$1",
+        "answers\0",
+        "home/nuki",
+        "home/nuki/",
+        "home/nuki/front_door",
+        "home/nuki/answers/1",
+        "ha/discovery",
+        "ha/discovery/lock/config",
+        "ha/discovery/status",
+        "set",
+        "get",
+        "config",
+        "lockAction",
+        "zigbee2mqtt/lamp/set",
+        "zigbee2mqtt/lamp/get",
+        "elsewhere/lock/x/config",
+        "nuki/1A2B3C4D/lockAction",
+        "/set",
+    ],
+)
+def test_where_we_may_not_respond(topic: str) -> None:
+    assert not TREE.may_respond(topic)
+
+
+@given(st.text(max_size=30), st.sampled_from(["home/nuki", "nuki2mqtt"]))
+def test_no_response_topic_is_one_that_we_read(topic: str, base: str) -> None:
+    tree = TopicTree(base, "homeassistant")
+    for candidate in (topic, f"{base}/{topic}", f"{base}/{topic}/set", f"{base}/gateway/request/{topic}"):
+        assert not tree.may_respond(candidate) or tree.parse(candidate) is None
 
 
 @pytest.mark.parametrize("level", ["front_door", "a", "nuki_1a2b3c4d"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nuki2mqtt.simulator.bridge import SimulatedAnswer, SimulatedBridge, SimulatedRequest
+from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge, SimulatedRequest
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener, Timing
 
 Ask = Callable[..., SimulatedAnswer]
@@ -35,6 +35,26 @@ def test_requests_are_listed_without_what_proves_the_token(bridge: SimulatedBrid
         SimulatedRequest(now + 1, "/info", {}, 401, "encrypted"),
         SimulatedRequest(now + 2, "/auth", {}, 200, None),
     ]
+
+
+def test_a_refused_request_is_listed_as_one_of_which_nothing_came(bridge: SimulatedBridge) -> None:
+    now, query = bridge.house.now, {"token": bridge.tokens.token}
+    with bridge.faults.refuse_connections():
+        bridge.answer("/list", query, now)
+    with bridge.faults.reset_connections():
+        bridge.answer("/list", query, now)
+    bridge.answer("/list", query, now)
+    assert [(request.status, request.ending) for request in bridge.requests] == [
+        (0, Ending.REFUSED),
+        (0, Ending.RESET),
+        (200, Ending.ANSWERED),
+    ]
+
+
+def test_a_bridge_far_away_hears_devices_worse(bridge: SimulatedBridge, read: Read) -> None:
+    before = [result["rssi"] for result in read("/info")["scanResults"]]
+    bridge.rssi_offset_db = -15
+    assert [result["rssi"] for result in read("/info")["scanResults"]] == [rssi - 15 for rssi in before]
 
 
 @pytest.mark.parametrize("path", ["/", "/favicon.ico", "/factoryReset", "/lockaction"])

@@ -1,0 +1,263 @@
+"""The fixed course of `nuki2mqtt demo --once`: what happens, and what has to be said on MQTT about it.
+
+It listens and commands as any other client would. Every step waits for all that is expected of it; what does not come
+is told in the end, and the exit status says whether anything is missing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
+from nuki2mqtt.faces.demo_home import BRIDGE_ID, Home
+from nuki2mqtt.faces.retained import read_json, running_link
+from nuki2mqtt.gateway.vocabulary import MqttLost, MqttReceived, MqttSubscribed, Publish
+from nuki2mqtt.model.command import Reason, Status
+from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.topics import TopicTree
+from nuki2mqtt.simulator.script import close_door, lock_by_hand, open_door, ring, unlock_by_hand
+
+PATIENCE_S = 8.0  # for each step; the motors of the course go at ten times their speed
+AGAIN_S = 1.0
+MOST_ATTEMPTS = 6
+MOST_HEARD = 10_000
+DEVICES = {"front_door": "1A2B3C4D", "garage": "2B3C4D5E", "intercom": "3C4D5E6F"}
+
+Show = Callable[[MqttReceived], None]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One message that has to come: in words, at which topic, and with which fields (or which text) in it."""
+
+    what: str
+    topic: str
+    payload: dict[str, Any] | str
+
+    def is_met_by(self, message: MqttReceived) -> bool:
+        """Whether this is the message."""
+        if message.topic != self.topic:
+            return False
+        if isinstance(self.payload, str):
+            return message.payload.decode(errors="replace") == self.payload
+        return _agrees(self.payload, read_json(message.payload))
+
+
+def _agrees(wanted: Any, found: Any) -> bool:
+    """Whether everything that is wanted is there; objects may hold more."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(key in found and _agrees(value, found[key]) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(_agrees, wanted, found))
+    return type(wanted) is type(found) and bool(wanted == found)
+
+
+def missing(expected: Sequence[Expected], heard: Sequence[MqttReceived]) -> list[Expected]:
+    """What of it nobody has heard."""
+    return [each for each in expected if not any(map(each.is_met_by, heard))]
+
+
+class Witness:
+    """A client that hears everything."""
+
+    def __init__(self, show: Show) -> None:
+        self.heard: list[MqttReceived] = []
+        self._show = show
+        self._changed = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._link: MqttLink | None = None
+        self._sent = 0
+
+    async def take(self, event: MqttEvent) -> None:
+        """Note what is said."""
+        match event:
+            case MqttReceived() if len(self.heard) < MOST_HEARD:
+                self.heard.append(event)
+                self._show(event)
+            case MqttSubscribed():
+                self._subscribed.set()
+            case MqttLost():
+                self._subscribed.clear()
+            case _:
+                pass
+        self._changed.set()
+
+    @asynccontextmanager
+    async def listening(self, settings: Settings) -> AsyncIterator["Witness"]:
+        """Hear everything below the base topic and the discovery prefix until the block ends."""
+        filters = (f"{settings.mqtt.base_topic}/#", f"{settings.homeassistant.prefix}/#")
+        async with running_link(settings.mqtt, "demo", filters, self.take) as self._link:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._subscribed.wait()
+            yield self
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1."""
+        if self._link is not None:
+            self._sent += 1
+            self._link.publish(Publish(self._sent, topic, payload, qos=1, retain=False))
+
+    async def wait_for(self, expected: Sequence[Expected], *, since: int = 0, patience_s: float) -> list[Expected]:
+        """Until all of it was heard after the first `since` messages, or patience ends; what is missing then."""
+        try:
+            async with asyncio.timeout(patience_s):
+                while missing(expected, self.heard[since:]):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        return missing(expected, self.heard[since:])
+
+
+async def play_course(home: Home, witness: Witness, tell: Tell, *, patience_s: float = PATIENCE_S) -> list[str]:
+    """Play the course and end the gateway; what was expected and did not come, in words."""
+    course = _Course(home, witness, tell, patience_s)
+    await course.play()
+    return course.missing
+
+
+class _Course:
+    def __init__(self, home: Home, witness: Witness, tell: Tell, patience_s: float) -> None:
+        self.missing: list[str] = []
+        self._home = home
+        self._witness = witness
+        self._tell = tell
+        self._patience_s = patience_s
+        self._tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
+
+    async def play(self) -> None:
+        """The steps, one after the other."""
+        await self._expect(at_start(self._tree), since=0)
+        await self._by_hand(unlock_by_hand(self._home.front_door), unlocked(self._tree))
+        await self._by_hand(open_door(self._home.front_door), opened(self._tree))
+        await self._by_hand(close_door(self._home.front_door), closed(self._tree))
+        await self._by_hand(lock_by_hand(self._home.front_door), locked(self._tree))
+        await self._by_hand(ring(self._home.intercom), rung(self._tree))
+        await self._command("unlatch")
+        await self._command("lock")
+        if self._home.front_door.unlatches != 1:
+            self.missing.append(f"one unlatching of the lock itself, not {self._home.front_door.unlatches}")
+        begun = len(self._witness.heard)
+        self._tell("the gateway takes leave")
+        await self._home.stop()
+        await self._expect(at_end(self._tree), since=begun)
+
+    async def _expect(self, expected: Sequence[Expected], since: int) -> None:
+        left = await self._witness.wait_for(expected, since=since, patience_s=self._patience_s)
+        self.missing += [f"{each.what} ({each.topic})" for each in left]
+        if not left:
+            self._tell(f"seen on MQTT: {', '.join(each.what for each in expected)}")
+
+    async def _by_hand(self, done: str | None, expected: Sequence[Expected]) -> None:
+        begun = len(self._witness.heard)
+        self._tell(done or "somebody could not do what they wanted")
+        self._home.changed()
+        await self._expect(expected, since=begun)
+
+    async def _command(self, action: str) -> None:
+        """As another client would: in the first seconds of a gateway a command is refused, and given again."""
+        self._tell(f"another client sends {action} to front_door")
+        begun, transaction = 0, ""
+        for attempt in range(MOST_ATTEMPTS):
+            begun, transaction = len(self._witness.heard), f"demo-{action}-{attempt}"
+            order = {"action": action, "transaction": transaction, "ts": datetime.now(UTC).isoformat()}
+            self._witness.say(f"{self._tree.device('front_door')}/set", json.dumps(order).encode())
+            answer = Expected("an answer", self._tree.result("front_door"), {"transaction": transaction})
+            await self._witness.wait_for([answer], since=begun, patience_s=self._patience_s)
+            if missing([refused_as_starting(self._tree, transaction)], self._witness.heard[begun:]):
+                break
+            await asyncio.sleep(AGAIN_S)
+        await self._expect(obeyed(self._tree, action, transaction), since=begun)
+
+
+# --- What is expected ---------------------------------------------------------------------------------------------
+
+
+def at_start(tree: TopicTree) -> list[Expected]:
+    """Everybody is online and announced."""
+    states = {"front_door": ("locked", "closed"), "garage": ("locked", None), "intercom": ("online", None)}
+    expected = [
+        Expected("the gateway is online", tree.gateway_state, "online"),
+        Expected("the Bridge is online", f"{tree.base}/bridge/{BRIDGE_ID:08X}/availability", "online"),
+        Expected("the Bridge calls back", tree.gateway_health, {"bridges": [{"callback": "held"}]}),
+    ]
+    for topic, nuki_id in DEVICES.items():
+        state, door = states[topic]
+        snapshot = {"id": nuki_id, "state": state, "stale": False} | ({} if door is None else {"door": door})
+        config = f"{tree.prefix}/device/nuki2mqtt_{nuki_id}/config"
+        expected += [
+            Expected(f"{topic} is vouched for", tree.availability(topic), "online"),
+            Expected(f"{topic} is {state}", tree.device(topic), snapshot),
+            Expected(f"{topic} is announced", config, {}),
+        ]
+    return expected
+
+
+def unlocked(tree: TopicTree) -> list[Expected]:
+    """By hand."""
+    changed = {"event_type": "state_changed", "from": "locked", "to": "unlocked", "source": "callback"}
+    return [
+        Expected("front_door is unlocked", tree.device("front_door"), {"state": "unlocked", "lock": "UNLOCKED"}),
+        Expected("an event tells of it", tree.event("front_door"), changed),
+    ]
+
+
+def opened(tree: TopicTree) -> list[Expected]:
+    """The door."""
+    return [
+        Expected("the door is open", tree.device("front_door"), {"door": "open"}),
+        Expected("an event tells of it", tree.event("front_door"), {"event_type": "door_opened"}),
+    ]
+
+
+def closed(tree: TopicTree) -> list[Expected]:
+    """The door."""
+    return [
+        Expected("the door is closed", tree.device("front_door"), {"door": "closed"}),
+        Expected("an event tells of it", tree.event("front_door"), {"event_type": "door_closed"}),
+    ]
+
+
+def locked(tree: TopicTree) -> list[Expected]:
+    """By hand."""
+    changed = {"event_type": "state_changed", "from": "unlocked", "to": "locked", "source": "callback"}
+    return [
+        Expected("front_door is locked", tree.device("front_door"), {"state": "locked", "lock": "LOCKED"}),
+        Expected("an event tells of it", tree.event("front_door"), changed),
+    ]
+
+
+def rung(tree: TopicTree) -> list[Expected]:
+    """The bell."""
+    return [Expected("an event tells of the ring", tree.event("intercom"), {"event_type": "ring"})]
+
+
+def refused_as_starting(tree: TopicTree, transaction: str) -> Expected:
+    """The gateway has only just begun."""
+    body = {"transaction": transaction, "status": str(Status.REFUSED), "reason": str(Reason.STARTING)}
+    return Expected("the gateway is starting", tree.result("front_door"), body)
+
+
+def obeyed(tree: TopicTree, action: str, transaction: str) -> list[Expected]:
+    """A command has been taken and carried out."""
+    state = {"unlatch": "unlocked", "lock": "locked"}[action]
+    taken = {"transaction": transaction, "status": str(Status.ACCEPTED), "action": action}
+    done = {"transaction": transaction, "status": str(Status.CONFIRMED), "action": action}
+    return [
+        Expected(f"the {action} is accepted", tree.result("front_door"), taken),
+        Expected(f"the {action} is confirmed", tree.result("front_door"), done),
+        Expected(f"front_door is {state}", tree.device("front_door"), {"state": state, "derived": False}),
+    ]
+
+
+def at_end(tree: TopicTree) -> list[Expected]:
+    """Nothing is vouched for any more."""
+    return [
+        *(Expected(f"{topic} is offline", tree.availability(topic), "offline") for topic in DEVICES),
+        Expected("the gateway is offline", tree.gateway_state, "offline"),
+    ]

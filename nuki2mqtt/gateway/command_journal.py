@@ -1,0 +1,109 @@
+"""What must be remembered of commands: their keys for ten minutes, and the opening ones that were sent.
+
+A command with the key of an earlier one is its repeat, and refused. The journal stands in the state file before an
+opening command goes to the wire; what a former process left open there ends `unconfirmed`, `restarted`, and is
+not sent again (docs/topics.md, "Repeated" and "Never twice").
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+from nuki2mqtt.gateway.clock_trust import BUILT
+from nuki2mqtt.gateway.vocabulary import Moment, SentOpening
+from nuki2mqtt.model.action import Action
+from nuki2mqtt.model.device import NukiId
+
+REMEMBERED_S = 600.0
+MOST_KEYS = 1000
+
+_Key = tuple[NukiId, Action, str]
+
+
+class CommandJournal:
+    """Keys of accepted commands, and the opening commands that were sent."""
+
+    def __init__(self, entries: dict[str, SentOpening], now: Moment) -> None:
+        self.entries = dict(entries)
+        self._left_open = [entry_id for entry_id, entry in entries.items() if not entry.is_ended]
+        self._keys: OrderedDict[_Key, float] = OrderedDict()
+        self._written = 0
+        accepted = {entry_id: _accepted(entry, now) for entry_id, entry in self.entries.items()}
+        for entry_id in sorted(accepted, key=lambda entry_id: accepted[entry_id]):
+            entry = self.entries[entry_id]
+            if entry.key is not None and now.monotonic - accepted[entry_id] <= REMEMBERED_S:
+                self._keys[entry.device, entry.action, entry.key] = accepted[entry_id]
+        self._drop_needless()
+
+    def is_repeat(self, nuki_id: NukiId, action: Action, key: str | None, now: Moment) -> bool:
+        """Whether a command with this key was accepted within the last ten minutes."""
+        self._forget_old(now)
+        return key is not None and (nuki_id, action, key) in self._keys
+
+    def accept(self, nuki_id: NukiId, action: Action, key: str | None, now: Moment) -> None:
+        """Remember the key of an accepted command."""
+        if key is not None:
+            self._keys[nuki_id, action, key] = now.monotonic
+            while len(self._keys) > MOST_KEYS:
+                self._keys.popitem(last=False)
+
+    def forget(self, nuki_id: NukiId, action: Action, key: str | None) -> None:
+        """The command did not act: it may be given again."""
+        if key is not None:
+            self._keys.pop((nuki_id, action, key), None)
+
+    def sent(self, entry: SentOpening) -> str:
+        """An opening command goes to the wire; gives the id under which it stands in the journal."""
+        self._written += 1
+        entry_id = f"{entry.accepted.isoformat()} {self._written}"
+        self.entries = {**dict(list(self.entries.items())[1 - MOST_KEYS :]), entry_id: entry}
+        return entry_id
+
+    def remove(self, entry_id: str) -> None:
+        """Not a byte of it was written."""
+        self.entries = {key: entry for key, entry in self.entries.items() if key != entry_id}
+
+    def ended(self, entry_id: str, *, may_have_acted: bool) -> None:
+        """The broker has its end; what may have acted is remembered for its key."""
+        entry = self.entries.get(entry_id)
+        if entry is None:
+            return
+        entries = {key: entry for key, entry in self.entries.items() if key != entry_id}
+        is_needed = may_have_acted and entry.key is not None
+        self.entries = {**entries, entry_id: replace(entry, is_ended=True)} if is_needed else entries
+
+    def leave_open(self) -> None:
+        """Nobody will say the ends of what is under way: it is left open as by a crash."""
+        self._left_open = [entry_id for entry_id, entry in self.entries.items() if not entry.is_ended]
+
+    def take_left_open(self) -> list[tuple[str, SentOpening]]:
+        """What was sent and left without an end, by a former process above all; each is given once, with its id."""
+        left = [(entry_id, self.entries[entry_id]) for entry_id in self._left_open if entry_id in self.entries]
+        self._left_open = []
+        return left
+
+    def _forget_old(self, now: Moment) -> None:
+        is_any_old = False
+        while self._keys and now.monotonic - next(iter(self._keys.values())) > REMEMBERED_S:
+            self._keys.popitem(last=False)
+            is_any_old = True
+        if is_any_old:
+            self._drop_needless()
+
+    def _drop_needless(self) -> None:
+        """An ended entry is there for its key: with that forgotten it is of no use."""
+        self.entries = {
+            entry_id: entry
+            for entry_id, entry in self.entries.items()
+            if not entry.is_ended or (entry.key is not None and (entry.device, entry.action, entry.key) in self._keys)
+        }
+
+
+def _accepted(entry: SentOpening, now: Moment) -> float:
+    """When a former process accepted it, on our monotonic clock, as far as the wall clock can be believed.
+
+    A clock that was set back, or was not yet set then, must not shorten the time: it counts from now. So does what
+    was left open, for nobody knows for how long.
+    """
+    age_s = (now.wall - entry.accepted).total_seconds()
+    is_dated = entry.is_ended and age_s >= 0 and entry.accepted >= BUILT
+    return now.monotonic - age_s if is_dated else now.monotonic

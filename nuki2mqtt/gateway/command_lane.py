@@ -1,0 +1,175 @@
+"""One command and its lane: a device has one command at a time, and at most one that waits for its turn."""
+
+from dataclasses import dataclass, field
+
+from nuki2mqtt.gateway.command_life import Phase, Turn
+from nuki2mqtt.gateway.evidence import Trial
+from nuki2mqtt.gateway.vocabulary import Moment, MqttReceived, SentOpening
+from nuki2mqtt.model.action import Action, ActionFacts
+from nuki2mqtt.model.command import Evidence, Reason, Status
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.protocol.command_payloads import CommandOrder, transaction_key
+from nuki2mqtt.protocol.topics import TopicTree
+
+JOIN_S = 5.0
+STILL_MOVING_S = 60.0  # a motor, a latch held open, the delay of lock 'n' go
+MAX_CORRELATION = 1024  # bytes; with more of it nothing is said on the response topic
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where a command's results go: `addressee` as the command named it; MQTT 5's response topic, if it may be used."""
+
+    addressee: str
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+def response_of(message: MqttReceived, tree: TopicTree) -> tuple[str | None, bytes | None]:
+    """The response topic and its correlation data, where they may be used."""
+    topic, correlation = message.response_topic, message.correlation
+    if topic is None or len(correlation or b"") > MAX_CORRELATION or not tree.may_respond(topic):
+        return None, None
+    return topic, correlation
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a command ended."""
+
+    status: Status
+    reason: Reason | None = None
+    evidence: Evidence | None = None
+    may_have_acted: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Command:
+    """One accepted command. Times are monotonic seconds.
+
+    `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
+    `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
+    """
+
+    nuki_id: NukiId
+    action: Action
+    facts: ActionFacts
+    order: CommandOrder
+    reply_to: ReplyTo
+    received: float
+    deadline: float
+    age_s: float | None = None
+    phase: Phase = Phase.WAITING
+    link: str | None = None
+    trial: Trial | None = None
+    due: float | None = None
+    looks: list[float] = field(default_factory=list)
+    refusals: int = 0
+    repeats: int = 0
+    cause: Reason | None = None
+    has_report: bool = False
+    is_joined: bool = False
+    look_from: float = 0.0
+    journal_id: str | None = None
+    end: End | None = None
+    joined: "list[Command]" = field(default_factory=list)
+
+    @property
+    def is_evident(self) -> bool:
+        """Whether it was seen on its way, though not yet at its end."""
+        return self.trial is not None and self.trial.has_run
+
+    @property
+    def derived_state(self) -> int | None:
+        """The state to be concluded from the Bridge's `success` until a report comes."""
+        is_acknowledged = self.phase in {Phase.ACKNOWLEDGED, Phase.VERIFYING}
+        if self.trial is None or not is_acknowledged or self.has_report:
+            return None
+        is_there = self.trial.before is not None and not self.trial.was_elsewhere
+        # A latch or a strike moves in any case, a bolt that is where it shall be does not.
+        return None if is_there and self.action in {Action.LOCK, Action.UNLOCK} else self.facts.derived
+
+    def make_end(self, turn: Turn, evidence: Evidence | None) -> End:
+        """The end that this turn has brought."""
+        status = Status(self.phase.value)
+        match self.phase:
+            case Phase.CONFIRMED:
+                return End(status, None, evidence, may_have_acted=True)
+            case Phase.UNCONFIRMED:
+                return End(status, self.cause, None, may_have_acted=True)
+            case Phase.FAILED:
+                # A clear no to the last of several tries says nothing of the others.
+                has_acted = turn is Turn.BLOCKED or (turn is Turn.DENIED and (self.repeats > 0 or self.is_evident))
+                return End(status, self.cause, None, may_have_acted=has_acted)
+            case _:
+                return End(status, self.cause)
+
+    def journal_entry(self, now: Moment) -> SentOpening:
+        """What the state file is to hold of it."""
+        correlation = self.reply_to.correlation
+        transaction = self.order.transaction
+        return SentOpening(
+            device=self.nuki_id,
+            action=self.action,
+            accepted=now.wall,
+            key=self.order.key,
+            transaction=None if transaction is None else transaction_key(transaction),
+            response_topic=self.reply_to.response_topic,
+            correlation=None if correlation is None else correlation.hex(),
+        )
+
+
+@dataclass(slots=True)
+class Lane:
+    """The commands of one device.
+
+    `outstanding`: the link whose answer to a command that has ended is still to come. `sent`: what went out last.
+    """
+
+    active: Command | None = None
+    queued: Command | None = None
+    last: Command | None = None
+    sent: Command | None = None
+    outstanding: str | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the Bridge's answer is yet to come."""
+        is_unanswered = self.active is not None and self.active.phase in {Phase.WAITING, Phase.SENT}
+        return self.outstanding is not None or is_unanswered
+
+    @property
+    def under_way(self) -> tuple[Command, ...]:
+        """The commands without an end, in the order of their turns."""
+        return tuple(command for command in (self.active, self.queued) if command is not None)
+
+    def leave(self, command: Command) -> None:
+        """This command has ended."""
+        if command is self.active:
+            self.active = None
+        if command is self.queued:
+            self.queued = None
+
+    def twin(self, command: Command) -> Command | None:
+        """The command that this one is to be joined to: an equal one that has no answer, or was given just now."""
+        last = self.last
+        if last is self.queued and self.active is not None and last is not None and last.action is not command.action:
+            last = self.active  # what waits has not been sent: the last that moved anything is the one before it
+            is_bare_again = command.order.key is None and command.facts.opens
+            if not is_bare_again or command.received - last.received > JOIN_S:
+                return None
+        if last is None or last.action is not command.action:
+            return None
+        if last is self.queued or (last is self.active and self.is_busy):
+            return last
+        # What did not act may be tried again at once.
+        has_acted = last.end is None or last.end.may_have_acted
+        is_again = command.order.key is None and command.facts.opens and command.received - last.received <= JOIN_S
+        return last if is_again and has_acted else None
+
+    def still_bringing_about(self, now: float) -> frozenset[int]:
+        """The states that the order before may still bring about at this monotonic time."""
+        former = self.sent
+        if former is None or former.trial is None or now - former.trial.sent > STILL_MOVING_S:
+            return frozenset()
+        return former.facts.passes | former.facts.settles | former.facts.agrees

@@ -1,0 +1,68 @@
+"""What following the Bridges brings for commands and requests; drained after every event.
+
+`Observation` (in `evidence`) is the other kind: every report, equal ones too.
+"""
+
+from dataclasses import dataclass
+
+from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.gateway.evidence import Observation
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.state import DeviceState
+from nuki2mqtt.protocol.bridge_api import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSent:
+    """An order goes to the wire now."""
+
+    nuki_id: NukiId
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEnded:
+    """The Bridge at this link answered an order, or did not."""
+
+    nuki_id: NukiId
+    link: str
+    answer: Answer | BridgeError
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHeld:
+    """An order waits, since its Bridge could not be asked who it is."""
+
+    nuki_id: NukiId
+    error: BridgeError
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnded:
+    """A direct read is over: the state, or None with the error (None: the Bridge did not reach the device).
+
+    `sent` is when it began, monotonic seconds.
+    """
+
+    nuki_id: NukiId
+    sent: float
+    state: DeviceState | None
+    error: BridgeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnded:
+    """A `/list` of this link is over: its devices, or None where it failed."""
+
+    link: str
+    devices: frozenset[NukiId] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskEnded:
+    """What a person asked a Bridge is answered."""
+
+    ask_id: int
+    answer: Answer | BridgeError
+
+
+News = Observation | OrderSent | OrderEnded | OrderHeld | ReadEnded | ListEnded | AskEnded

@@ -1,0 +1,254 @@
+"""What is remembered of commands: keys for ten minutes, opening commands that were sent, and both across a restart."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from nuki2mqtt.gateway.command_journal import MOST_KEYS, REMEMBERED_S, CommandJournal
+from nuki2mqtt.gateway.vocabulary import Moment, SentOpening
+from nuki2mqtt.model.action import Action
+from tests.gateway.builders import LOCK, NOON, OPENER, ZERO, moment, wall
+
+UNLOCK, UNLATCH = Action.UNLOCK, Action.UNLATCH
+KEY = '"a1"'
+
+
+def sent_at(seconds: float, key: str | None = KEY, *, is_ended: bool = False) -> SentOpening:
+    return SentOpening(device=LOCK, action=UNLOCK, accepted=wall(seconds), key=key, is_ended=is_ended)
+
+
+def journal() -> CommandJournal:
+    return CommandJournal({}, moment(0))
+
+
+def restarted(entries: dict[str, SentOpening], seconds: float, *, clock_off_s: float = 0.0) -> CommandJournal:
+    """A new process, whose monotonic clock began anew and whose wall clock may have been set in between."""
+    return CommandJournal(entries, Moment(5.0, wall(seconds + clock_off_s)))
+
+
+def is_repeat(remembered: CommandJournal, now: Moment, key: str | None = KEY) -> bool:
+    return remembered.is_repeat(LOCK, UNLOCK, key, now)
+
+
+# --- keys ---
+
+
+def test_a_key_is_remembered_from_accepted_for_ten_minutes() -> None:
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+
+    assert REMEMBERED_S == 600
+    assert [is_repeat(remembered, moment(now)) for now in (10, 300, 610, 610.1)] == [True, True, True, False]
+
+
+def test_a_key_is_of_one_device_and_one_action() -> None:
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+
+    assert not remembered.is_repeat(OPENER, UNLOCK, KEY, moment(11))
+    assert not remembered.is_repeat(LOCK, UNLATCH, KEY, moment(11))
+    assert not remembered.is_repeat(LOCK, UNLOCK, '"a2"', moment(11))
+
+
+def test_without_a_key_nothing_is_a_repeat() -> None:
+    remembered = journal()
+    for _ in range(2):
+        assert not is_repeat(remembered, moment(10), None)
+        remembered.accept(LOCK, UNLOCK, None, moment(10))
+
+
+def test_at_most_a_thousand_keys_the_oldest_goes_first() -> None:
+    remembered = journal()
+    for number in range(MOST_KEYS + 1):
+        remembered.accept(LOCK, UNLOCK, str(number), moment(number / 10))
+
+    assert MOST_KEYS == 1000
+    assert [is_repeat(remembered, moment(100), str(number)) for number in (0, 1, MOST_KEYS)] == [False, True, True]
+
+
+def test_what_did_not_act_is_forgotten() -> None:
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.forget(LOCK, UNLATCH, KEY)
+    before = is_repeat(remembered, moment(11))
+    remembered.forget(LOCK, UNLOCK, KEY)
+    remembered.forget(LOCK, UNLOCK, KEY)
+
+    assert (before, is_repeat(remembered, moment(11))) == (True, False)
+
+
+# --- what was sent ---
+
+
+def test_what_is_sent_stands_there_open_until_its_end() -> None:
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    entry_id = remembered.sent(sent_at(10))
+    before = dict(remembered.entries)
+    remembered.ended(entry_id, may_have_acted=True)
+
+    assert list(before.values()) == [sent_at(10)]
+    assert list(remembered.entries.values()) == [sent_at(10, is_ended=True)]
+
+
+def test_what_did_not_act_leaves_no_trace() -> None:
+    remembered = journal()
+    entry_id = remembered.sent(sent_at(10))
+    remembered.ended(entry_id, may_have_acted=False)
+    remembered.ended(entry_id, may_have_acted=True)
+
+    assert remembered.entries == {}
+
+
+def test_two_in_the_same_moment_are_two_entries() -> None:
+    remembered = journal()
+
+    assert remembered.sent(sent_at(10)) != remembered.sent(sent_at(10))
+    assert len(remembered.entries) == 2
+
+
+def test_entries_are_never_changed_in_place() -> None:
+    """The state file compares what it wrote with what is to be written."""
+    remembered = journal()
+    first = remembered.entries
+    entry_id = remembered.sent(sent_at(10))
+    second = remembered.entries
+    remembered.ended(entry_id, may_have_acted=True)
+
+    assert first == {}
+    assert not second[entry_id].is_ended
+
+
+def test_an_ended_entry_goes_with_its_key_and_an_open_one_stays() -> None:
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.ended(remembered.sent(sent_at(10)), may_have_acted=True)
+    remembered.ended(remembered.sent(sent_at(10, None)), may_have_acted=True)
+    remembered.sent(sent_at(10, '"open"'))
+    is_repeat(remembered, moment(20))
+    after_ten_s = [entry.key for entry in remembered.entries.values()]
+    is_repeat(remembered, moment(700))
+
+    assert sorted(map(str, after_ten_s)) == ['"a1"', '"open"']
+    assert [entry.key for entry in remembered.entries.values()] == ['"open"']
+
+
+def test_at_most_a_thousand_entries_the_newest_stay() -> None:
+    remembered = journal()
+    for number in range(MOST_KEYS + 5):
+        remembered.sent(sent_at(number, str(number)))
+    keys = [entry.key for entry in remembered.entries.values()]
+
+    assert (len(keys), keys[0], keys[-1]) == (1000, "5", "1004")
+
+
+# --- across a restart ---
+
+
+@pytest.mark.parametrize(
+    ("later_s", "clock_off_s", "left_s"),
+    [
+        (10, 0, 590),
+        (590, 0, 10),
+        (601, 0, None),
+        (10, -3600, 600),
+        (10, -20, 600),
+        (10, 300, 290),
+        (10, 86_400, None),
+        (10, -1_700_000_000, 600),
+    ],
+    ids=[
+        "at once",
+        "in time",
+        "too late",
+        "set back an hour",
+        "set back a little",
+        "set forward a little",
+        "set forward a day",
+        "not yet set",
+    ],
+)
+def test_opening_commands_are_remembered_across_a_restart(
+    later_s: float, clock_off_s: float, left_s: float | None
+) -> None:
+    """A clock that was set back must not shorten the time; one that was set forward a day tells of an old command."""
+    remembered = restarted({"1": sent_at(0, is_ended=True)}, later_s, clock_off_s=clock_off_s)
+
+    def asked(after_s: float) -> bool:
+        now = Moment(5.0 + after_s, wall(later_s + clock_off_s + after_s))
+        return is_repeat(remembered, now)
+
+    if left_s is None:
+        assert not asked(0)
+        assert remembered.entries == {}
+    else:
+        assert [asked(0), asked(left_s - 0.1), asked(left_s + 0.1)] == [True, True, False]
+
+
+def test_an_entry_without_a_key_makes_no_repeat() -> None:
+    remembered = restarted({"1": sent_at(0, None)}, 10)
+
+    assert not is_repeat(remembered, Moment(5.0, wall(10)), None)
+    assert list(remembered.entries) == ["1"]
+
+
+def test_a_key_that_was_sent_before_the_others_is_forgotten_before_them_whatever_the_order_in_the_file() -> None:
+    entries = {"1": sent_at(500, '"late"', is_ended=True), "2": sent_at(0, '"early"', is_ended=True)}
+    remembered = restarted(entries, 550)
+    now = Moment(5.0 + 60, wall(610))
+
+    assert not is_repeat(remembered, now, '"early"')
+    assert is_repeat(remembered, now, '"late"')
+
+
+# --- what was left open ---
+
+
+def test_what_a_former_process_left_open_is_given_once_and_stays_a_repeat() -> None:
+    remembered = restarted({"1": sent_at(0), "2": sent_at(1, '"b"', is_ended=True)}, 10)
+    now = Moment(6.0, wall(11))
+
+    assert remembered.take_left_open() == [("1", sent_at(0))]
+    assert remembered.take_left_open() == []
+    before = remembered.entries["1"].is_ended
+    remembered.ended("1", may_have_acted=True)
+
+    # It stays open in the file until the broker has its end.
+    assert (before, [entry.is_ended for entry in remembered.entries.values()]) == (False, [True, True])
+    assert is_repeat(remembered, now)
+
+
+def test_what_this_process_sends_is_not_left_open() -> None:
+    remembered = restarted({"1": sent_at(0)}, 10)
+    remembered.sent(replace(sent_at(11), action=UNLATCH))
+
+    assert [entry.action for _, entry in remembered.take_left_open()] == [UNLOCK]
+    assert [entry.action for entry in remembered.entries.values()] == [UNLOCK, UNLATCH]
+
+
+def test_what_is_dropped_is_left_open_as_by_a_crash() -> None:
+    remembered = journal()
+    entry_id = remembered.sent(sent_at(10))
+    before = remembered.take_left_open()
+    remembered.leave_open()
+
+    assert (before, remembered.take_left_open()) == ([], [(entry_id, sent_at(10))])
+
+
+def test_a_long_sleep_of_the_machine_does_not_lose_what_was_left_open() -> None:
+    """Nobody knows for how long it was open: its repeat is refused for ten minutes from now."""
+    later = NOON + timedelta(days=30)
+    remembered = CommandJournal({"1": sent_at(0)}, Moment(ZERO, later))
+
+    assert is_repeat(remembered, Moment(ZERO + 600, later + timedelta(seconds=600)))
+    assert not is_repeat(remembered, Moment(ZERO + 601, later + timedelta(seconds=601)))
+    assert remembered.take_left_open() == [("1", sent_at(0))]
+
+
+def test_what_was_not_written_is_removed() -> None:
+    remembered = journal()
+    remembered.remove(remembered.sent(sent_at(10)))
+    remembered.remove("unknown")
+
+    assert remembered.entries == {}
