@@ -5,9 +5,18 @@
 
 import sys
 
+from nuki2mqtt.faces.terminal import settle_output
+
 
 def main() -> int:
     """Run the verb of this command line; returns the exit status."""
+    try:
+        return _run_verb()
+    finally:
+        settle_output()
+
+
+def _run_verb() -> int:
     if sys.argv[1:2] == ["health"]:
         from nuki2mqtt.faces.health import run_health  # noqa: PLC0415 - the only import that it needs
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import secrets
+import sys
 import time
 from datetime import UTC, datetime
 from typing import ClassVar, Protocol
@@ -26,6 +27,13 @@ class Clock(Protocol):
         ...
 
 
+def monotonic_s() -> float:
+    """Seconds that never go back and that go on while the computer sleeps, unlike those of `time.monotonic`."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 class SystemClock:
     """The clocks of this computer; the kernel is asked once a minute whether the wall clock is synchronised."""
 
@@ -35,7 +43,7 @@ class SystemClock:
 
     def now(self) -> Moment:
         """This instant."""
-        monotonic = time.monotonic()
+        monotonic = monotonic_s()
         if monotonic - self._asked_at >= _ASK_EVERY_S:
             self._asked_at, self._is_synchronised = monotonic, is_wall_clock_synchronised()
         return Moment(monotonic, datetime.now(UTC), self._is_synchronised)

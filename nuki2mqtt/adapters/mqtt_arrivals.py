@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 from paho.mqtt.client import MQTTMessage
 
@@ -52,8 +51,8 @@ def _size(message: MqttReceived) -> int:
     )
 
 
-def received(message: MQTTMessage, protocol: MqttProtocol) -> MqttReceived:
-    """Translate paho's message; raises UnicodeDecodeError for a topic that is no UTF-8."""
+def received(message: MQTTMessage, protocol: MqttProtocol, at: float) -> MqttReceived:
+    """Translate paho's message, which came at this monotonic time; raises UnicodeDecodeError for a bad topic."""
     payload = bytes(message.payload)
     if protocol is MqttProtocol.V311:
         payload = payload[: LARGEST_V311_PAYLOAD + 1]  # one byte more, so that it is seen to be too large
@@ -65,5 +64,5 @@ def received(message: MQTTMessage, protocol: MqttProtocol) -> MqttReceived:
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
         expiry_s=getattr(properties, "MessageExpiryInterval", None),
-        received=time.monotonic(),
+        received=at,
     )

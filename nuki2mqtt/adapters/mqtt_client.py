@@ -6,6 +6,7 @@ the names of aiomqtt that are overridden here. What is missing there:
 - a connection closed before its CONNACK is noticed only when the time is up, and one that was given up stays
   open, connected under our client id (`ended`, `abandon`);
 - `publish` does not tell the reason code of a PUBACK, and waits for it (`write`, `on_acknowledged`);
+- it does not tell when the process itself stood still, and what it reads then has waited as long (`pulse`);
 - its queue of received messages is read by one task per message, slower than it is filled (`arrivals`);
 - the limits that the broker names in its CONNACK are dropped (`limits`);
 - `add_writer` is called an iteration late, for a socket that may be closed by then: a traceback, or a foreign
@@ -29,6 +30,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from nuki2mqtt.adapters.mqtt_arrivals import Arrivals, received
+from nuki2mqtt.adapters.mqtt_pulse import Pulse
 from nuki2mqtt.adapters.mqtt_reasons import disconnect_reason, tls_text
 from nuki2mqtt.gateway.vocabulary import Publish, Will
 from nuki2mqtt.protocol.settings import MqttSettings
@@ -84,6 +86,7 @@ class WireClient(aiomqtt.Client):
         tls: ssl.SSLContext | None,
         keepalive_s: int,
         silence_s: float,
+        pulse: Pulse,
         on_acknowledged: Callable[[int, ReasonCode], None],
     ) -> None:
         is_v5 = protocol is MqttProtocol.V5
@@ -108,6 +111,7 @@ class WireClient(aiomqtt.Client):
         self._protocol = protocol
         self._on_acknowledged = on_acknowledged
         self._abandoned = False
+        self._pulse = pulse
         self.wire_error = ""
         self.is_reached = False
         self.connack: ReasonCode | None = None
@@ -195,8 +199,13 @@ class WireClient(aiomqtt.Client):
         userdata: Any,  # noqa: ARG002
         message: paho.MQTTMessage,
     ) -> None:
+        if self._abandoned:
+            return
+        if self._pulse.has_stood_still:
+            self.abandon()  # before anything is acted upon that has waited in the socket
+            return
         try:
-            self.arrivals.take(received(message, self._protocol))
+            self.arrivals.take(received(message, self._protocol, self._pulse.certain_s))
         except UnicodeDecodeError:  # MQTT 5.0 section 1.5.4: no broker may send it
             _LOG.debug("A message is ignored: its topic is no UTF-8")
 

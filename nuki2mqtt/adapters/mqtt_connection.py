@@ -7,6 +7,7 @@ not read: with a client of its own for each connection neither can happen.
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from nuki2mqtt.adapters.mqtt_client import WireClient
 from nuki2mqtt.adapters.mqtt_outbox import WINDOW, Outbox
+from nuki2mqtt.adapters.mqtt_pulse import Pulse
 from nuki2mqtt.adapters.mqtt_reasons import (
     ConnectFailed,
     FailureKind,
@@ -55,7 +57,8 @@ class Timing:
     goodbye_s: float = 1.0  # from DISCONNECT to the end
     tick_s: float = 1.0  # how often the acknowledgements are looked at
     backoff_min_s: float = 1.0
-    backoff_max_s: float = 60.0
+    standstill_s: float = 4.0  # a tick that is later means that this process stood still
+    backoff_max_s: float = 15.0  # somebody stands before the door
     stable_s: float = 60.0  # a connection that lasted as long starts the back-off anew
 
 
@@ -79,6 +82,8 @@ class MqttConnection:
         self._timing = timing
         self._touch = touch
         self._now = asyncio.get_running_loop().time
+        self._pulse = Pulse(timing.tick_s, timing.standstill_s)
+        self._backlog_at = 0.0
         self._outcomes: asyncio.Queue[MqttPublished | MqttRefused] = asyncio.Queue()  # bounded by the outbox
         self._outbox = Outbox(self._write, self._now)
         self._client = WireClient(
@@ -89,6 +94,7 @@ class MqttConnection:
             tls=tls,
             keepalive_s=timing.keepalive_s,
             silence_s=timing.silence_s,
+            pulse=self._pulse,
             on_acknowledged=self._on_acknowledged,
         )
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -112,6 +118,7 @@ class MqttConnection:
                 entering.cancel()
                 await asyncio.gather(entering, return_exceptions=True)
                 await self.abandon()
+        self._pulse.beat()
         self._outbox.window = max(1, min(WINDOW, self._client.limits.receive_maximum))
         self._touch()
 
@@ -201,8 +208,10 @@ class MqttConnection:
             for each in self._subscriptions
         ]
         try:
-            answers = await self._client.subscribe(filters, timeout=self._timing.ack_s)
-        except aiomqtt.MqttError:
+            # Not by aiomqtt's own limit: in Python 3.11 its `wait_for` swallows a cancellation that meets the SUBACK.
+            async with asyncio.timeout(self._timing.ack_s):
+                answers = await self._client.subscribe(filters, timeout=math.inf)
+        except (aiomqtt.MqttError, TimeoutError):
             self._lose("the broker does not acknowledge our subscriptions")
             return False
         return self._check_granted(tuple(answers))
@@ -228,8 +237,15 @@ class MqttConnection:
         while True:
             await asyncio.sleep(self._timing.tick_s)
             self._touch()
+            if self._pulse.has_stood_still:
+                self._lose("this process stood still; what waited meanwhile is not acted upon")
+                self._client.abandon()
+                return
+            self._pulse.beat()
+            if not self._client.arrivals.empty():
+                self._backlog_at = self._now()  # the acknowledgements are behind what we have not got through
             since = self._outbox.waiting_since
-            if since is not None and self._now() - since > self._timing.ack_s:
+            if since is not None and self._now() - max(since, self._backlog_at) > self._timing.ack_s:
                 self._lose(f"the broker has not acknowledged a message within {self._timing.ack_s:g} s")
 
     async def _await_fault(self) -> None:

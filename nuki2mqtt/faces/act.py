@@ -2,18 +2,29 @@
 
 A command is published once, on the first connection that hears its results, or never: when the connection breaks
 afterwards, the next one only listens. What could not be heard is unknown, and the door must be looked at.
+
+The exit status comes from what became of the command alone, so that no script takes a door that was opened for one that
+was not: neither output that cannot be written nor a mistake or a signal after the sending makes it "failed".
 """
 
 import asyncio
+import contextlib
 import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from nuki2mqtt.adapters.clock import SystemClock, SystemEntropy
 from nuki2mqtt.adapters.log_output import configure_logging
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink, Timing
 from nuki2mqtt.errors import MqttError
 from nuki2mqtt.faces.listed import Listed, explain_not_found, find, read_devices
-from nuki2mqtt.faces.outcome import EXIT_NOBODY, EXIT_UNKNOWN, LOOK, read_step
+from nuki2mqtt.faces.outcome import EXIT_NOBODY, EXIT_UNKNOWN, LOOK, Ending, read_step
 from nuki2mqtt.faces.retained import BROKER_S, EVENTS_LIMIT, TIMING, Retained, read_object, read_retained, running_link
 from nuki2mqtt.faces.setup import EXIT_FAILED, Setup
 from nuki2mqtt.faces.terminal import printable, say
@@ -30,6 +41,7 @@ READS_S = 60.0
 # A gateway says `accepted` or `refused` at once. After `ttl_s` it would refuse a command that it gets only then.
 ANSWER_MARGIN_S = 5.0
 MESSAGE_ID = 1
+_LOG = logging.getLogger("nuki2mqtt")
 
 
 def default_wait_s(commands: CommandSettings) -> float:
@@ -42,14 +54,94 @@ def act(setup: Setup, device: str, action: str, *, wait_s: float | None, as_json
     settings = setup.settings
     configure_logging(settings.log.level, settings.log.format, setup.secrets)
     wait_s = default_wait_s(settings.commands) if wait_s is None else wait_s
-    try:
-        return asyncio.run(_act(settings, device, action, wait_s=wait_s, as_json=as_json, timing=timing))
-    except MqttError as error:
+    ending = Ending()
+    with _Signals(ending) as signals:
+        try:
+            ending.status = asyncio.run(
+                _act(
+                    settings,
+                    device,
+                    action,
+                    wait_s=wait_s,
+                    as_json=as_json,
+                    timing=timing,
+                    ending=ending,
+                    signals=signals,
+                )
+            )
+        except asyncio.CancelledError:
+            if not ending.was_sent:
+                say("Interrupted. Nothing was sent.", is_trouble=True)
+        except Exception as error:  # noqa: BLE001 - the last resort of the process
+            with contextlib.suppress(Exception):
+                _explain_failure(error, ending)
+    return ending.exit_status
+
+
+def _explain_failure(error: Exception, ending: Ending) -> None:
+    if isinstance(error, MqttError) and not ending.was_sent:
         say(f"No connection to the broker, nothing was sent. {printable(str(error))}", is_trouble=True)
-        return EXIT_FAILED
+        return
+    _LOG.error("This is a mistake in nuki2mqtt: please report it with these lines.", exc_info=error)
+    if ending.status is None and ending.was_sent:
+        text = "this program failed. The command was sent, goes on without us and is not sent again."
+        say(f"unknown: {text} {LOOK}", is_trouble=True)
 
 
-async def _act(settings: Settings, device: str, action: str, *, wait_s: float, as_json: bool, timing: Timing) -> int:
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP end the waiting, but not the process: it says its exit status itself.
+
+    A second one does not wait for the farewell to the broker. What the shell ignores stays ignored (`nohup`).
+    """
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
+        self._before: dict[signal.Signals, Any] = {}
+        self._cancel: Callable[[], object] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no other one may
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before = signal.getsignal(number)
+                if before in {signal.SIG_DFL, signal.default_int_handler}:
+                    self._before[number] = before
+                    signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        for number, before in self._before.items():
+            # Nothing is left to wait for: the process ends now, and with the status of the command.
+            signal.signal(number, signal.SIG_IGN if self._ending.was_sent else before)
+
+    def cancel(self, task: "asyncio.Task[Any] | None") -> None:
+        """Cancel this task, the running one, when the first signal comes."""
+        if task is not None:
+            loop = asyncio.get_running_loop()
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+            if self._ending.signal is not None:
+                self._cancel()
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self._ending.signal is not None:
+            os._exit(self._ending.exit_status)
+        self._ending.signal = number
+        if self._cancel is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._cancel()
+
+
+async def _act(
+    settings: Settings,
+    device: str,
+    action: str,
+    *,
+    wait_s: float,
+    as_json: bool,
+    timing: Timing,
+    ending: Ending,
+    signals: _Signals,
+) -> int:
+    signals.cancel(asyncio.current_task())
     tree = TopicTree(settings.mqtt.base_topic, settings.homeassistant.prefix)
     topics = (tree.gateway_state, tree.gateway_devices)
     retained = await read_retained(settings.mqtt, "act", topics, timing=timing)
@@ -69,7 +161,8 @@ async def _act(settings: Settings, device: str, action: str, *, wait_s: float, a
     if objection is not None:
         say(objection, is_trouble=True)
         return EXIT_FAILED
-    command = _Command(tree, found[0], action, wait_s=wait_s, ttl_s=settings.commands.ttl_s, as_json=as_json)
+    ttl_s = settings.commands.ttl_s
+    command = _Command(tree, found[0], action, wait_s=wait_s, ttl_s=ttl_s, as_json=as_json, ending=ending)
     result_topic = tree.result(found[0].topic)
     async with running_link(settings.mqtt, "act", (result_topic,), command.take, timing=timing) as link:
         return await command.run(link)
@@ -93,7 +186,15 @@ class _Command:
     """One command; `take` gets the events of its connection, `run` tells what becomes of it."""
 
     def __init__(
-        self, tree: TopicTree, device: Listed, action: str, *, wait_s: float, ttl_s: float, as_json: bool
+        self,
+        tree: TopicTree,
+        device: Listed,
+        action: str,
+        *,
+        wait_s: float,
+        ttl_s: float,
+        as_json: bool,
+        ending: Ending,
     ) -> None:
         self._result_topic = tree.result(device.topic)
         self._set_topic = f"{tree.device(device.topic)}/set"
@@ -102,6 +203,7 @@ class _Command:
         self._wait_s = wait_s
         self._answer_s = min(wait_s, ttl_s + ANSWER_MARGIN_S)
         self._as_json = as_json
+        self._ending = ending
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[MqttEvent] = asyncio.Queue(EVENTS_LIMIT)
         self._link: MqttLink | None = None
@@ -118,8 +220,10 @@ class _Command:
             self._may_send = False
         elif isinstance(event, MqttSubscribed) and self._may_send and self._link is not None:
             self._may_send = False
+            order = Publish(MESSAGE_ID, self._set_topic, self._payload(), qos=1, retain=False)
             self._sent_at = self._loop.time()
-            self._link.publish(Publish(MESSAGE_ID, self._set_topic, self._payload(), qos=1, retain=False))
+            self._ending.was_sent = True  # from here on nobody can be sure that it was not
+            self._link.publish(order)
         await self._events.put(event)
 
     def _payload(self) -> bytes:
@@ -131,13 +235,21 @@ class _Command:
         """Wait for the end; gives the exit status."""
         self._link = link
         try:
-            return await self._wait()
+            self._ending.status = await self._wait()
         except asyncio.CancelledError:
-            if self._sent_at is not None:
-                say(f"Interrupted. The command was sent and goes on without us. {LOOK}", is_trouble=True)
+            if self._ending.was_sent and self._ending.status is None:
+                say(f"{self._explain_signal()} The command was sent and goes on without us. {LOOK}", is_trouble=True)
             raise
+        else:
+            return self._ending.status
         finally:
             self._may_send = False
+
+    def _explain_signal(self) -> str:
+        number = self._ending.signal
+        if number is None or number == signal.SIGINT:
+            return "Interrupted."
+        return f"unknown: ended by {signal.Signals(number).name}."
 
     async def _wait(self) -> int:
         while self._loop.time() < self._deadline():
@@ -187,6 +299,7 @@ class _Command:
         if step is None:
             return None
         self._was_accepted = True  # or refused: the gateway is there
+        self._ending.status = step.exit_status
         say(json.dumps(body) if self._as_json else str(step))
         return step.exit_status
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ START_S = 20.0
 COURSE_S = 60.0
 _LOG = logging.getLogger("nuki2mqtt")
 
+Say = Callable[[str], object]
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
@@ -43,7 +46,7 @@ class DemoOptions:
 
 
 def demo(options: DemoOptions) -> int:
-    """Run until interrupted, or once through the fixed course; returns the exit status."""
+    """Run until interrupted or no longer read, or once through the fixed course; returns the exit status."""
     configure_logging(LogLevel.WARNING, LogFormat.TEXT)
     try:
         with tempfile.TemporaryDirectory(prefix="nuki2mqtt-demo-") as folder:
@@ -63,12 +66,17 @@ async def _demo(options: DemoOptions, folder: Path) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     speed = options.speed or (COURSE_SPEED if options.once else 1.0)
-    say("Starting a broker, a simulated house with its Bridge, and the gateway: all of it in this process.")
+
+    def tell(line: str) -> None:
+        if not say(line) and not options.once:  # the course is played for its status, too
+            ending.set()
+
+    tell("Starting a broker, a simulated house with its Bridge, and the gateway: all of it in this process.")
     async with running_home(folder, port=options.port, speed=speed) as home:
         tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
-        witness = Witness(lambda message: show(tree, message))
+        witness = Witness(lambda message: show(tree, message, tell))
         async with witness.listening(home.settings):
-            work = _once(home, witness) if options.once else _live(home, witness, tree, options, speed)
+            work = _once(home, witness) if options.once else _live(home, witness, tree, options, speed, tell)
             return await _until(ending, home, asyncio.create_task(work, name="demo"))
 
 
@@ -97,7 +105,7 @@ async def _once(home: Home, witness: Witness) -> int:
     begun = time.monotonic()
     try:
         async with asyncio.timeout(COURSE_S):
-            missing = await play_course(home, witness, _tell)
+            missing = await play_course(home, witness, lambda what: _note(what, say))
     except TimeoutError:
         missing = [f"the end of the course within {COURSE_S:.0f} s"]
     for each in missing:
@@ -110,21 +118,21 @@ async def _once(home: Home, witness: Witness) -> int:
 # --- Live ---------------------------------------------------------------------------------------------------------
 
 
-async def _live(home: Home, witness: Witness, tree: TopicTree, options: DemoOptions, speed: float) -> int:
+async def _live(home: Home, witness: Witness, tree: TopicTree, options: DemoOptions, speed: float, tell: Say) -> int:
     left = await witness.wait_for(at_start(tree), patience_s=START_S)
     if left:
         say(f"Not everything has started: {_words(left)} is missing. See the lines above.", is_trouble=True)
         return EXIT_FAILED
     await asyncio.sleep(V311_START_S)  # as long as the gateway refuses commands after its start
     for line in how_to_open(home.settings.mqtt, program()):
-        say(line)
+        tell(line)
     script = Script(home.house, seed=options.seed, timing=home.bridge.timing, pace=1 / speed)
     while (at := script.next_at()) is not None:
         await asyncio.sleep(max(0.0, at - time.time()))
         for done in script.advance(time.time()):
-            _tell(done)
+            _note(done, tell)
         home.changed()
-    say("Nobody comes any more; commands still work. Ctrl-C ends the demo.")
+    tell("Nobody comes any more; commands still work. Ctrl-C ends the demo.")
     await asyncio.Event().wait()
     return EXIT_OK
 
@@ -166,18 +174,18 @@ def _words(expected: list[Expected]) -> str:
 # --- The view -----------------------------------------------------------------------------------------------------
 
 
-def _tell(what: str) -> None:
-    say(f"{_now()}  * {what}")
+def _note(what: str, tell: Say) -> None:
+    tell(f"{_now()}  * {what}")
 
 
-def show(tree: TopicTree, message: MqttReceived) -> None:
+def show(tree: TopicTree, message: MqttReceived, tell: Say = say) -> None:
     """One line for each message about a device; the gateway's own long ones and Home Assistant's are left out."""
     topic = message.topic
     is_long = topic in {tree.gateway_info, tree.gateway_devices, tree.gateway_health}
     is_bridge = topic.startswith(f"{tree.base}/bridge/") and not topic.endswith("/availability")
     is_clearing = not message.payload  # of a command's topic, after the command
     if topic.startswith(f"{tree.base}/") and not (is_long or is_bridge or is_clearing):
-        say(f"{_now()}  {describe(tree, message)}")
+        tell(f"{_now()}  {describe(tree, message)}")
 
 
 def _now() -> str:

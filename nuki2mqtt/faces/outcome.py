@@ -1,5 +1,6 @@
 """What a command's result means to a person, with the next step; and the exit status that says it to a script."""
 
+import signal as signals
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from nuki2mqtt.model.command import Evidence, Reason, Status
 
 EXIT_UNKNOWN = 3
 EXIT_NOBODY = 4
+EXIT_SIGNAL = 128  # and the number of the signal, as shells say it
 
 LOOK = "Look at the door before you give it again."
 
@@ -70,6 +72,28 @@ _SPECIAL = {
     (Status.REFUSED, Reason.SUPERSEDED): "A newer command took its place while it waited; it was not sent.",
     (Status.UNCONFIRMED, Reason.SUPERSEDED): "A newer command was sent before the end of this one could be seen.",
 }
+
+
+@dataclass(slots=True)
+class Ending:
+    """All that the exit status of a command comes from, however the process ends.
+
+    `status` is that of the result, None as long as none is known; `was_sent` whether the lock may have moved; `signal`
+    what ended the waiting.
+    """
+
+    was_sent: bool = False
+    status: int | None = None
+    signal: int | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """What is known comes first. Nothing that was sent ends like something that was not."""
+        if self.status is not None:
+            return self.status
+        if self.was_sent and self.signal != signals.SIGINT:
+            return EXIT_UNKNOWN
+        return EXIT_FAILED if self.signal is None else EXIT_SIGNAL + self.signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,51 +9,58 @@ from typing import Any
 from nuki2mqtt.adapters.clock import SystemEntropy
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
 from nuki2mqtt.faces.setup import EXIT_OK, Setup
+from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.vocabulary import ConnectMqtt, MqttConnected, MqttLost, MqttReceived, Subscription
 from nuki2mqtt.protocol.topics import TopicTree
 
-Say = Callable[[str], None]
-_MAX_TEXT = 300
+Say = Callable[[str], bool]
+_FAREWELL_S = 1.0
 
 
 def watch(setup: Setup) -> int:
-    """Show messages until interrupted."""
+    """Show messages until interrupted, or until nobody reads any more (`watch | head`)."""
     try:
-        asyncio.run(_watch(setup, lambda line: print(line, flush=True)))
+        asyncio.run(_watch(setup, say))
     except KeyboardInterrupt:
-        print()
-    except ExceptionGroup as group:
-        if group.split(BrokenPipeError)[1] is not None:
-            raise
-        _stop_printing()
-    except BrokenPipeError:
-        _stop_printing()
+        say("")
     return EXIT_OK
 
 
-def _stop_printing() -> None:
-    """Nobody reads on (`watch | head`): the interpreter must not find that out again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-async def _watch(setup: Setup, say: Say) -> None:
+async def _watch(setup: Setup, tell: Say) -> None:
+    """Until `tell` says that nobody takes a line."""
     tree = TopicTree(setup.settings.mqtt.base_topic, setup.settings.homeassistant.prefix)
+    unread = asyncio.Event()
+
+    def show(line: str) -> None:
+        if not tell(line):
+            unread.set()
 
     async def emit(event: MqttEvent) -> None:
         match event:
+            case _ if unread.is_set():
+                pass
             case MqttConnected(protocol):
-                say(f"connected, MQTT {protocol}")
+                show(f"connected, MQTT {protocol}")
             case MqttLost(reason):
-                print(f"no connection to the broker: {reason}", file=sys.stderr, flush=True)
+                say(f"no connection to the broker: {printable(reason)}", is_trouble=True)
             case MqttReceived():
-                say(f"{datetime.now().astimezone():%H:%M:%S}  {describe(tree, event)}")
+                show(f"{datetime.now().astimezone():%H:%M:%S}  {describe(tree, event)}")
             case _:
                 pass
 
     entropy = SystemEntropy()
     link = MqttLink(setup.settings.mqtt, f"nuki2mqtt-watch-{entropy.token(4)}", emit=emit, jitter=entropy.fraction)
     link.connect(ConnectMqtt(None, (Subscription(f"{tree.base}/#", qos=0),)))
-    await link.run()
+    tasks = [asyncio.create_task(link.run(), name="mqtt-watch"), asyncio.create_task(unread.wait(), name="unread")]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        # Bounded: Python 3.11 may lose a cancellation that meets the broker's SUBACK. `asyncio.run` ends what is left.
+        await asyncio.wait(tasks, timeout=_FAREWELL_S)
 
 
 def describe(tree: TopicTree, message: MqttReceived) -> str:
@@ -74,12 +79,7 @@ def describe(tree: TopicTree, message: MqttReceived) -> str:
         text = f"{value['event_type']}: {details}"
     elif isinstance(value, dict) and "status" in value and "action" in value:
         text = _result(value)
-    return f"{_printable(topic):<28} {_printable(text)}{mark}"
-
-
-def _printable(text: str) -> str:
-    """What may be shown in a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_TEXT])
+    return f"{printable(topic):<28} {printable(text)}{mark}"
 
 
 def _result(value: dict[str, Any]) -> str:

@@ -6,20 +6,15 @@ failed request comes again after a growing delay, for which orders do not wait; 
 whether it may be is decided by `commands`.
 """
 
-from collections import deque
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import IntEnum, auto
-
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.auth_ladder import AuthLadder
-from nuki2mqtt.gateway.bridge_clock import TOLERANCE_S, BridgeClock
+from nuki2mqtt.gateway.bridge_facts import BridgeFacts
+from nuki2mqtt.gateway.bridge_jobs import ONCE, Job, JobKind, Orders, Questions
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_registration import CallbackRegistration
 from nuki2mqtt.gateway.forced_reads import ForcedReads
 from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge, Effect, Level, Log, Moment
-from nuki2mqtt.model.bridge import BridgeView
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
@@ -42,39 +37,7 @@ HINT_GAP_S = 2.0
 FAST_SHARE = 3
 _LONGEST_RETRY_S = 60.0
 _DOUBLINGS = 6
-_MOST_ASKED = 8
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
-_UPTIME_WOBBLE_S = 20.0  # whole seconds, and an answer's way of up to 15 s
-
-
-class JobKind(IntEnum):
-    """What a request is for, the most urgent first."""
-
-    ACTION = auto()
-    LIST = auto()
-    LOCK_STATE = auto()
-    ASKED = auto()
-    LEASE = auto()
-    SLOTS = auto()
-    INFO = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One request and what it is for: `nuki_id` of an order or a direct read, `ask_id` of what a person asked for."""
-
-    kind: JobKind
-    request: BridgeRequest
-    nuki_id: NukiId | None = None
-    ask_id: int | None = None
-    not_after: float | None = None
-
-
-@dataclass(slots=True)
-class _Order:
-    request: LockActionRequest
-    due: float
-    not_after: float
 
 
 class BridgeLink:
@@ -86,10 +49,7 @@ class BridgeLink:
         self.bridge_id = settings.id or memory.bridge_id
         self.token = settings.token or memory.token
         self.ladder = AuthLadder(settings.auth, memory.auth, allow_plain=settings.allow_plain)
-        self.view: BridgeView | None = None
-        self.clock: BridgeClock | None = None
-        self.started: datetime | None = None
-        self._booted: float | None = None
+        self.facts = BridgeFacts(settings)
         self.callback = CallbackRegistration(settings.link)
         self.reads = ForcedReads(poll.forced_min_s, poll.forced_per_day)
         self.problem: str | None = None
@@ -97,15 +57,13 @@ class BridgeLink:
         self.unconfirmed_hints = 0
         self.is_verified = False
         self.is_fast = False
-        self.was_rebooted = False
-        self.was_clock_set = False
         self._poll = poll
         self._is_active = False
         self._is_releasing = False
         self._is_contact_ended = False
         self._due: dict[JobKind, float] = {}
-        self._orders: dict[NukiId, _Order] = {}
-        self._asked: deque[Job] = deque()
+        self._orders = Orders()
+        self._asked = Questions()
         self._in_flight: tuple[int, Job, float] | None = None
         self._calls = 0
         self.answered_sent = 0.0  # when the request was sent that was answered last
@@ -221,16 +179,16 @@ class BridgeLink:
 
     def order(self, nuki_id: NukiId, request: LockActionRequest, due: float, not_after: float) -> None:
         """Send this order as soon as it may be, between these times (monotonic); replaces one that waits."""
-        self._orders[nuki_id] = _Order(request, due, not_after)
+        self._orders.put(nuki_id, request, due, not_after)
 
     def withdraw(self, nuki_id: NukiId) -> None:
         """Do not send the order that waits for this device."""
-        self._orders.pop(nuki_id, None)
+        self._orders.withdraw(nuki_id)
 
     @property
     def waiting_orders(self) -> tuple[NukiId, ...]:
         """The devices for which an order waits."""
-        return tuple(self._orders)
+        return self._orders.devices
 
     @property
     def ordered_device(self) -> NukiId | None:
@@ -239,10 +197,7 @@ class BridgeLink:
 
     def ask(self, ask_id: int, request: BridgeRequest) -> bool:
         """Ask this once, for a person; False if too much waits."""
-        if not self.can_be_asked or len(self._asked) >= _MOST_ASKED:
-            return False
-        self._asked.append(Job(JobKind.ASKED, request, ask_id=ask_id))
-        return True
+        return self.can_be_asked and self._asked.put(ask_id, request)
 
     def forget_device(self, nuki_id: NukiId) -> None:
         """Want nothing of this device any more."""
@@ -251,7 +206,7 @@ class BridgeLink:
 
     def withdraw_question(self, ask_id: int) -> None:
         """Do not ask it any more."""
-        self._asked = deque(job for job in self._asked if job.ask_id != ask_id)
+        self._asked.withdraw(ask_id)
 
     def ask_list_now(self, now: Moment) -> None:
         """Somebody waits for what `/list` says."""
@@ -299,7 +254,7 @@ class BridgeLink:
             return None
         due = min(self._open_dues(), default=None)
         other = None if due is None else max(due, self._earliest)
-        order = min((order.due for order in self._orders.values()), default=None)
+        order = self._orders.next_due()
         if order is None:
             return other
         order = max(order, self._gap_until)
@@ -331,12 +286,11 @@ class BridgeLink:
         def is_due(kind: JobKind) -> bool:
             return self._due.get(kind, now + 1) <= now
 
-        order = next(((key, order) for key, order in self._orders.items() if order.due <= now), None)
         if not self.is_verified and not self._is_releasing:
             return Job(JobKind.INFO, InfoRequest())
+        order = self._orders.take(now)
         if order is not None:
-            del self._orders[order[0]]
-            return Job(JobKind.ACTION, order[1].request, order[0], not_after=order[1].not_after)
+            return order
         if now < self._earliest:
             return None
         if is_due(JobKind.LIST):
@@ -344,8 +298,9 @@ class BridgeLink:
         read = self.reads.take(now)
         if read is not None:
             return Job(JobKind.LOCK_STATE, LockStateRequest(*read), read[0])
-        if self._asked:
-            return self._asked.popleft()
+        question = self._asked.take()
+        if question is not None:
+            return question
         if self.callback.step is not None:
             return Job(JobKind.LEASE, self.callback.step)
         if self.callback.look_at is not None and self.callback.look_at <= now:
@@ -381,11 +336,10 @@ class BridgeLink:
                 self.reads.answered(job.nuki_id, now.monotonic, has_reached=event.answer.success)
             case JobKind.INFO if isinstance(event.answer, InfoAnswer):
                 effects += self._informed(event.answer, sent, now)
-            case JobKind.ASKED if isinstance(event.answer, CallbackListAnswer) and self.view is not None:
-                self.view = replace(self.view, slots=event.answer.slots)
+            case JobKind.ASKED if isinstance(event.answer, CallbackListAnswer):
+                self.facts.saw_slots(event.answer.slots)
             case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
-                if self.view is not None:
-                    self.view = replace(self.view, slots=event.answer.slots)
+                self.facts.saw_slots(event.answer.slots)
                 effects += self.callback.saw(event.answer.slots, now.monotonic)
             case JobKind.LEASE if isinstance(event.answer, SuccessAnswer):
                 effects += self.callback.took_step(event.answer, now.monotonic)
@@ -400,7 +354,7 @@ class BridgeLink:
     def _recovered(self, kind: JobKind) -> list[Effect]:
         # Only what failed can get well: an /info that answers is no answer to a /list that does not.
         self._failures.pop(kind, None)
-        if self._problem_kind is None or self._problem_job not in {kind, JobKind.ACTION, JobKind.ASKED}:
+        if self._problem_kind is None or self._problem_job not in {kind, *ONCE}:
             return []
         self.problem = self._problem_kind = self._problem_job = None
         return [Log(Level.INFO, f"Bridge {self.link} answers again.")]
@@ -408,7 +362,7 @@ class BridgeLink:
     def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
         self._plan(JobKind.INFO, sent + self._poll.info_s)
         seen = answer.bridge_id or self.settings.id
-        self.was_rebooted = self.was_clock_set = False
+        self.facts.was_rebooted = self.facts.was_clock_set = False
         expected = self.bridge_id
         told = {answer.hardware_id, answer.server_id} - {None}
         if seen is not None and expected is not None and told and expected not in told:
@@ -424,46 +378,13 @@ class BridgeLink:
             self.problem = None
         self.is_verified = True
         self.bridge_id = seen
-        old = self.view
-        if answer.current_time is not None:
-            self._read_clock(answer.current_time, now, travelled_s=now.monotonic - sent)
-        if answer.uptime_s is not None:
-            booted = now.monotonic - answer.uptime_s
-            # The uptime may have passed its last value again since a boot; the time of the boot tells.
-            self.was_rebooted = self._booted is not None and booted > self._booted + _UPTIME_WOBBLE_S
-            if self._booted is None or abs(booted - self._booted) > _UPTIME_WOBBLE_S:
-                self._booted = booted
-                self.started = now.wall - timedelta(seconds=answer.uptime_s)
-        if self.was_rebooted:
+        self.facts.read(seen, answer, sent, now)
+        if self.facts.was_rebooted:
             self.verify_lease(now)
-        self.view = BridgeView(
-            bridge_id=seen,
-            host=self.settings.host,
-            port=self.settings.port,
-            bridge_type=answer.bridge_type,
-            firmware=answer.firmware,
-            wifi_firmware=answer.wifi_firmware,
-            app_version=answer.app_version,
-            uptime_s=answer.uptime_s,
-            wlan_connected=answer.wlan_connected,
-            cloud_connected=answer.server_connected,
-            slots=None if old is None else old.slots,
-        )
         return effects
 
-    def _read_clock(self, current_time: datetime, now: Moment, *, travelled_s: float) -> None:
-        clock = BridgeClock.read(current_time, now, travelled_s=travelled_s)
-        if self.clock is None or travelled_s <= TOLERANCE_S:
-            self.was_clock_set = self.clock is not None and not clock.agrees_with(self.clock)
-            self.clock = clock
-        elif not clock.agrees_with(self.clock, travelled_s):
-            # A slow answer says little of the time, but this much it says.
-            self.was_clock_set, self.clock = True, clock
-
     def _failed(self, job: Job, error: BridgeError, now: Moment, *, is_clock_trusted: bool) -> list[Effect]:
-        # An order that fails says little of the next request, which looks what became of it.
-        is_once = job.kind in {JobKind.ACTION, JobKind.ASKED}
-        failures = 1 if is_once else self._failures.get(job.kind, 0) + 1
+        failures = 1 if job.kind in ONCE else self._failures.get(job.kind, 0) + 1
         self._failures[job.kind] = failures
         delay = min(2.0 ** min(failures, _DOUBLINGS), max(self._poll.list_s, 2.0), _LONGEST_RETRY_S)
         match error.kind:
@@ -494,7 +415,7 @@ class BridgeLink:
             self.reads.failed(job.nuki_id, error.kind, due)
         elif job.kind in {JobKind.LEASE, JobKind.SLOTS}:
             self.callback.failed(due)
-        elif job.kind not in {JobKind.ACTION, JobKind.ASKED}:
+        elif job.kind not in ONCE:
             self._plan(job.kind, due)
         # What else is due waits as long: a Bridge in trouble is not to be hurried.
         self._earliest = max(self._earliest, due)

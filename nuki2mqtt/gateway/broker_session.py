@@ -118,7 +118,7 @@ class BrokerSession:
         must_contradict = False
         match self._tree.parse(event.topic):
             case Inbound.GATEWAY_STATE:
-                must_contradict = self._ownership.heard_state(event.payload, is_live=is_live)
+                must_contradict = self._ownership.heard_state(event.payload, is_live=is_live, now=now)
             case Inbound.GATEWAY_INFO | Inbound.GATEWAY_HEALTH:
                 claim = parse_claim(event.payload)
                 if claim is not None:

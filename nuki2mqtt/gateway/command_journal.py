@@ -69,7 +69,9 @@ class CommandJournal:
             return
         entries = {key: entry for key, entry in self.entries.items() if key != entry_id}
         is_needed = may_have_acted and entry.key is not None
-        self.entries = {**entries, entry_id: replace(entry, is_ended=True)} if is_needed else entries
+        # Only its key is needed from now on: the file shall not grow by what clients choose.
+        kept = replace(entry, is_ended=True, transaction=None, response_topic=None, correlation=None)
+        self.entries = {**entries, entry_id: kept} if is_needed else entries
 
     def leave_open(self) -> None:
         """Nobody will say the ends of what is under way: it is left open as by a crash."""

@@ -4,7 +4,6 @@ Joins the parts that each know one thing: `admission` who may enter, `commands` 
 who wants to see anew. What is said goes to the publications.
 """
 
-import json
 from collections.abc import Iterable
 
 from nuki2mqtt.gateway.admission import Admission, Timing, age_of
@@ -16,6 +15,7 @@ from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.gets import Get, Gets
 from nuki2mqtt.gateway.news import News
 from nuki2mqtt.gateway.publications import Publications
+from nuki2mqtt.gateway.refusal_texts import next_step
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Effect, Level, Log, Moment, MqttReceived, SentOpening
 from nuki2mqtt.model.action import Action, actions_of
@@ -32,7 +32,7 @@ from nuki2mqtt.protocol.command_payloads import (
     render_result,
 )
 from nuki2mqtt.protocol.command_words import find_action
-from nuki2mqtt.protocol.payloads import render_event, render_time
+from nuki2mqtt.protocol.payloads import render_event
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -236,9 +236,8 @@ class Commanding:
         if nuki_id is not None:
             self._tell_failure(nuki_id, action, reason, now)
         topic = self._tree.result(reply_to.addressee).rpartition("/")[0] + ("/get" if action == GET else "/set")
-        text = (
-            f"A command on {topic} is refused: {reason}{f' ({detail})' if detail else ''}.{_step(reason, action, now)}"
-        )
+        why = f"{reason} ({detail})" if detail else reason
+        text = f"A command on {topic} is refused: {why}.{next_step(reason, action, now)}"
         return self._once(reply_to.addressee, reason, text, now)
 
     def _once(self, addressee: str, reason: Reason, text: str, now: Moment) -> list[Effect]:
@@ -359,27 +358,3 @@ class Commanding:
             duration_s=now.monotonic - get.received,
         )
         self._say(get.reply_to, result, now)
-
-
-def _step(reason: Reason, action: str | None, now: Moment) -> str:
-    """What a person may do about a refusal."""
-    match reason:
-        case Reason.RETAINED:
-            return " It is cleared now. Publish commands without the retain flag."
-        case Reason.NEEDS_TS:
-            example = json.dumps({"action": action, "ts": render_time(now.wall)})
-            return (
-                f" With MQTT 3.1.1 an opening command must say when it was given: {example} (or allow commands"
-                " without: commands.bare_opening)."
-            )
-        case Reason.CLOCK_UNTRUSTED:
-            return (
-                " The clock of this machine is not synchronised, so the age of a command cannot be told: set it right"
-                " (NTP), or commands.trust_clock: always."
-            )
-        case Reason.STALE | Reason.CLOCK_AHEAD:
-            return f" Here it is {render_time(now.wall)}: does the clock of the sender agree?"
-        case Reason.NOT_PERMITTED:
-            return " See `permit` in the settings."
-        case _:
-            return ""

@@ -176,8 +176,11 @@ class Commands:
             command.cause = None
             command.due = now.monotonic + self._settings.confirm_s
             command.looks = [now.monotonic + look_s for look_s in LOOKS_S]
-        else:
+        elif isinstance(answer, ActionAnswer):
             self._turn(lane, command, Turn.DENIED, Reason.BRIDGE_SAID_NO)
+        else:
+            # Nobody knows what it means: only a clear no is one.
+            self._failed(lane, command, BridgeError(BridgeErrorKind.UNREADABLE), now)
         self._advance(lane, now)
 
     def _failed(self, lane: Lane, command: Command, error: BridgeError, now: Moment) -> None:

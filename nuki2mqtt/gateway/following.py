@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
-from nuki2mqtt.gateway.bridge_link import BridgeLink, Job, JobKind
+from nuki2mqtt.gateway.bridge_jobs import Job, JobKind
+from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
@@ -169,7 +170,7 @@ class Following:
             case InfoAnswer() as answer if link.is_verified:
                 twin = self._twin(link)
                 if twin is not None:
-                    link.view = None
+                    link.facts.view = None
                     return effects + link.end_contact(bridge_problems.same_bridge(link.link, twin))
                 self._informed(link, answer)
                 effects += self._set_own_callback(event.link, now)
@@ -190,7 +191,7 @@ class Following:
     def is_clock_trusted(self, now: Moment) -> bool:
         """Whether our wall clock can be believed."""
         # The clock may have been set since `/info` was read.
-        skews = (link.clock.skew_at(now) for link in self.links.values() if link.clock is not None)
+        skews = (link.facts.clock.skew_at(now) for link in self.links.values() if link.facts.clock is not None)
         return is_clock_trusted(now, skews, self._settings.commands.trust_clock)
 
     def _failed(self, link: BridgeLink, job: Job, error: BridgeError, now: Moment) -> None:
@@ -214,7 +215,7 @@ class Following:
         return next((other.link for other in twins if other.bridge_id == link.bridge_id), None)
 
     def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
-        if link.was_clock_set or link.was_rebooted:
+        if link.facts.was_clock_set or link.facts.was_rebooted:
             self.devices.forget_order(link.link)
         # A scan may miss a device once; of strangers only the last scan counts.
         known = {key: dbm for key, dbm in self._rssi.get(link.link, {}).items() if self.devices.knows(key)}
@@ -239,7 +240,7 @@ class Following:
             reports = [report for report in reports if report.nuki_id not in newcomers[max(room, 0) :]]
         self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
         for report in reports:
-            verdict = self.devices.apply_entry(link.link, report, link.clock, now)
+            verdict = self.devices.apply_entry(link.link, report, link.facts.clock, now)
             if report.state is not None:
                 self._news.append(Observation(report.nuki_id, Source.LIST, report.state, verdict.time))
             if verdict.has_state:
@@ -260,7 +261,7 @@ class Following:
         elif answer.state is None:
             self.devices.settle(nuki_id, now)
         else:
-            verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.clock, now)
+            verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.facts.clock, now)
             if verdict is not None:
                 self.vouching.lock_state_read(nuki_id)
                 self._note(verdict, now)
@@ -273,7 +274,7 @@ class Following:
         if not self.is_active or self.is_ignored(report.nuki_id):
             return []
         link.bring_list_forward(now)
-        verdict = self.devices.apply_callback(event.link, report, link.clock, now)
+        verdict = self.devices.apply_callback(event.link, report, link.facts.clock, now)
         if verdict is None:
             return self._once(f"Bridge {event.link} called about device {report.nuki_id}, which it has not listed.")
         if report.state is not None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from nuki2mqtt.protocol.payloads import OFFLINE, ONLINE, GatewayClaim
 
 LIVE_S = 150.0
+CONTRADICTED_S = 2.0  # an owner that lives contradicts a foreign `offline`
 
 
 class Role(StrEnum):
@@ -41,6 +42,7 @@ class Ownership:
         self._other: _Other | None = None
         self._is_online = False
         self._looking_since: float | None = None
+        self._gone_at: float | None = None
 
     @property
     def other_instance(self) -> str | None:
@@ -50,6 +52,7 @@ class Ownership:
     def connected(self, now: float) -> None:
         """A connection begins: what was heard before it says nothing any more."""
         self._is_online = False
+        self._gone_at = None
         self._other = None
         self._looking_since = now
 
@@ -67,11 +70,13 @@ class Ownership:
             self.role = Role.SILENT
         return self.role is Role.OWNER
 
-    def heard_state(self, payload: bytes, *, is_live: bool) -> bool:
+    def heard_state(self, payload: bytes, *, is_live: bool, now: float | None = None) -> bool:
         """`gateway/state` was said; True if we own the base and must contradict."""
         if payload == ONLINE:
             self._is_online = True
         elif payload == OFFLINE:
+            if self._is_online and is_live and now is not None:
+                self._gone_at = now + CONTRADICTED_S
             self._is_online = False
             return self.role is Role.OWNER and is_live
         return False
@@ -91,6 +96,8 @@ class Ownership:
 
     def next_deadline(self) -> float | None:
         """When the silence of the other ends its claim; None if there is nobody to wait for."""
+        if self.role is Role.SILENT and not self._is_online:
+            return self._gone_at
         if self.role is Role.OWNER or self._other is None or not self._is_online:
             return None
         since = self._other.heard if self._other.heard_live else self._looking_since

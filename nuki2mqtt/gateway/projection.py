@@ -186,8 +186,8 @@ class Projection:
 
     def show_bridge(self, link: BridgeLink, *, is_online: bool) -> None:
         """Say what is known of a Bridge; nothing until its ID is known."""
-        view = link.view
-        facts = (view, link.started, link.own, is_online)
+        view = link.facts.view
+        facts = (view, link.facts.started, link.own, is_online)
         if view is None or facts == self._bridges.get(link.link):
             return
         former = self._shown_bridges.get(link.link)
@@ -197,7 +197,9 @@ class Projection:
         self._bridges[link.link] = facts
         slots = None if view.slots is None else view_slots(view.slots, link.own)
         self._say(
-            self._tree.bridge(view.bridge_id), render_bridge(view, started=link.started, slots=slots), Rank.GATEWAY
+            self._tree.bridge(view.bridge_id),
+            render_bridge(view, started=link.facts.started, slots=slots),
+            Rank.GATEWAY,
         )
         availability = render_availability(is_online=is_online)
         self._say(self._tree.bridge_availability(view.bridge_id), availability, Rank.GATEWAY)
@@ -251,7 +253,7 @@ def bridge_health(link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> 
         lost_callbacks=lost_callbacks,
         unconfirmed_hints=link.unconfirmed_hints,
         callback=link.lease,
-        clock_skew_s=None if link.clock is None else round(link.clock.skew_s),
+        clock_skew_s=None if link.facts.clock is None else round(link.facts.clock.skew_s),
         queue=link.queue,
         auth=None if link.ladder.proven is None else link.ladder.proven.value,
         problem=link.problem,

@@ -164,7 +164,7 @@ class Taking:
             "now": render_time(now.wall),
             "clock_synchronised": now.is_synchronised,
             "clock_trusted": following.is_clock_trusted(now),
-            "command_clock_skew_s": self.clock_skew_s,
+            "command_clock_skew_s": None if self.clock_skew_s is None else round(self.clock_skew_s),
             "settings": self._settings.render_public(),
             "bridges": [
                 {
@@ -178,7 +178,7 @@ class Taking:
                     "busy_answers": link.busy_answers,
                     "forced_reads": link.forced_reads,
                     "lost_callbacks": following.watches[name].lost,
-                    "clock_skew_s": None if link.clock is None else round(link.clock.skew_s, 1),
+                    "clock_skew_s": None if link.facts.clock is None else round(link.facts.clock.skew_s, 1),
                 }
                 for name, link in following.links.items()
             ],

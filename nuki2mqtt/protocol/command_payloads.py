@@ -6,6 +6,7 @@ anything else.
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ MAX_WORD_CHARS = 64
 # topics.md: "seconds below 1e11, else milliseconds"
 _FIRST_MILLISECONDS = 1e11
 _MAX_DEPTH = 16
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?")
 
 
 class BadCommand(Nuki2mqttError):  # noqa: N818 - reads as what it is
@@ -182,11 +184,7 @@ def _ts(value: Any) -> datetime | None:
         return None
     if isinstance(value, str):
         text = value.strip()
-        try:
-            number = float(text)
-        except ValueError:
-            return _iso(text)
-        return _epoch(number)
+        return _epoch(float(text)) if _NUMBER.fullmatch(text) else _iso(text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _epoch(value)
     raise BadCommand('"ts" must be a time')

@@ -118,7 +118,9 @@ def _allowed(facts: DeviceFacts) -> Iterable[Entity]:
     return (
         entity
         for entity in DEVICE_ENTITIES
-        if kind_of(facts.device_type) in entity.kinds and permitted.issuperset(entity.sends)
+        if kind_of(facts.device_type) in entity.kinds
+        and permitted.issuperset(entity.sends)
+        and not (entity.unless and permitted.issuperset(entity.unless))
     )
 
 

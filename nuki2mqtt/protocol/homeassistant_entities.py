@@ -15,6 +15,10 @@ from nuki2mqtt.model.state import DoorState, LockState, OpenerState
 OPENERS = frozenset({DeviceKind.OPENER})
 LOCKS = frozenset(DeviceKind) - OPENERS
 
+# What Home Assistant's lock always can, by kind: to lock and to unlock.
+_LOCKING = (Action.LOCK, Action.UNLOCK)
+_RINGING_TO_OPEN = (Action.DEACTIVATE_RTO, Action.ACTIVATE_RTO)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
@@ -22,8 +26,8 @@ class Entity:
 
     `state` and `command` are suffixes of the device's own topic, None for neither; `request` is the verb of a
     request to the gateway instead, which names the Bridge. `template_without_open` replaces `template` where
-    open states are not wanted. `feature` must have been seen, all of `sends` be permitted; `opens` is what
-    Home Assistant's "open" does, offered only where permitted.
+    open states are not wanted. `feature` must have been seen, all of `sends` be permitted; it is not offered
+    where all of `unless` are. `opens` is what Home Assistant's "open" does, offered only where permitted.
     """
 
     key: str
@@ -37,6 +41,7 @@ class Entity:
     kinds: frozenset[DeviceKind] = frozenset(DeviceKind)
     feature: Feature | None = None
     sends: tuple[Action, ...] = ()
+    unless: tuple[Action, ...] = ()
     opens: Action | None = None
 
 
@@ -65,6 +70,11 @@ def _on_off(expression: str) -> str:
 _LOCK = _show(_value("lock"))
 # openHAB's lock does not know OPEN and OPENING.
 _LOCK_WITHOUT_OPEN = _show(f"{{'OPEN':'UNLOCKED','OPENING':'UNLOCKING'}}.get({_value('lock')},{_value('lock')})")
+# What is jammed may stand anywhere.
+_UNLOCKED = _show(
+    "{'LOCKED':'OFF','UNLOCKED':'ON','LOCKING':'ON','UNLOCKING':'ON','OPEN':'ON','OPENING':'ON'}"
+    f".get({_value('lock')})"
+)
 _DOOR = _show(f"{{'open':'ON','closed':'OFF'}}.get({_value('door')})")
 _JAMMED = _show(
     f"None if {_value('state')} in [None,'undefined','unknown']"
@@ -83,11 +93,8 @@ def _event(types: tuple[str, ...]) -> str:
     return _show(f"value if {_value('event_type')} in [{listed}] else ''")
 
 
-def _lock(kinds: frozenset[DeviceKind], opens: Action) -> Entity:
-    """The main entity. Home Assistant requires its command topic, so it has one where nothing is permitted.
-
-    Locking and unlocking cannot be taken from its face; the gateway refuses what is not permitted.
-    """
+def _lock(kinds: frozenset[DeviceKind], sends: tuple[Action, ...], opens: Action) -> Entity:
+    """The main entity. Home Assistant cannot take locking or unlocking from its face, so both must be permitted."""
     return Entity(
         key="lock",
         platform="lock",
@@ -96,18 +103,34 @@ def _lock(kinds: frozenset[DeviceKind], opens: Action) -> Entity:
         template_without_open=_LOCK_WITHOUT_OPEN,
         command="/set",
         kinds=kinds,
+        sends=sends,
         opens=opens,
     )
 
 
-def _button(action: Action, options: dict[str, object]) -> Entity:
+def _unlocked(kinds: frozenset[DeviceKind], unless: tuple[Action, ...]) -> Entity:
+    """The main entity where there is no lock: it shows the state and does nothing."""
     return Entity(
-        key=action.value,
+        key="unlocked",
+        platform="binary_sensor",
+        options={"name": None, "dev_cla": "lock"},
+        template=_UNLOCKED,
+        kinds=kinds,
+        unless=unless,
+    )
+
+
+def _button(
+    action: Action, options: dict[str, object], *, key: str | None = None, unless: tuple[Action, ...] = ()
+) -> Entity:
+    return Entity(
+        key=key or action.value,
         platform="button",
         options={**options, "pl_prs": action.value},
         state=None,
         command="/set",
         sends=(action,),
+        unless=unless,
     )
 
 
@@ -145,8 +168,15 @@ def _last(key: str, name: str, field: str) -> Entity:
 
 
 DEVICE_ENTITIES = (
-    _lock(LOCKS, Action.UNLATCH),
-    _lock(OPENERS, Action.ELECTRIC_STRIKE),
+    _lock(LOCKS, _LOCKING, Action.UNLATCH),
+    _lock(OPENERS, _RINGING_TO_OPEN, Action.ELECTRIC_STRIKE),
+    _unlocked(LOCKS, _LOCKING),
+    _unlocked(OPENERS, _RINGING_TO_OPEN),
+    _button(Action.LOCK, {"name": "Lock"}, key="lock_button", unless=_LOCKING),  # "lock" is the lock itself
+    _button(Action.UNLOCK, {"name": "Unlock"}, unless=_LOCKING),
+    _button(Action.ACTIVATE_RTO, {"name": "Activate ring to open"}, unless=_RINGING_TO_OPEN),
+    _button(Action.DEACTIVATE_RTO, {"name": "Deactivate ring to open"}, unless=_RINGING_TO_OPEN),
+    _button(Action.ELECTRIC_STRIKE, {"name": "Open"}, unless=_RINGING_TO_OPEN),
     Entity(
         key="door",
         platform="binary_sensor",

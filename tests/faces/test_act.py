@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nuki2mqtt.adapters.mqtt_link import MqttLink
 from nuki2mqtt.faces.act import act, default_wait_s, render_ts
 from nuki2mqtt.faces.cli import make_parser, run_cli
 from nuki2mqtt.faces.listed import explain_not_found, find, read_devices
-from nuki2mqtt.faces.outcome import read_step
+from nuki2mqtt.faces.outcome import Ending, read_step
 from nuki2mqtt.faces.retained import read_json
 from nuki2mqtt.faces.setup import Setup
 from nuki2mqtt.gateway.commands import READ_AFTER_S, READ_PATIENCE_S, REPEAT_WITHIN_S
@@ -40,13 +42,14 @@ from tests.adapters.broken_brokers import (
     _packet_id,
     _serving,
     relay,
+    silent_server,
 )
 from tests.adapters.brokers import HOST, Listener, Reachable, RunningBroker, listener, mosquitto
 from tests.adapters.linked import IMPATIENT, QUICK
 from tests.adapters.mosquitto import MOSQUITTO, free_port
 from tests.faces.conftest import Perform, Said
 from tests.stories.real.household import ear, kept
-from tests.stories.real.processes import Running, Site, interruptible, leased, online, site
+from tests.stories.real.processes import REPO, Running, Site, interruptible, leased, online, site
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide-commands.md"
 STATE, LIST = "nuki2mqtt/gateway/state", "nuki2mqtt/gateway/devices"
@@ -664,6 +667,78 @@ async def test_results_that_may_not_be_heard(perform: Perform) -> None:
     assert broker.published == []
 
 
+# --- Mistakes of this program -------------------------------------------------------------------------------------
+
+
+class _MistakeError(Exception):
+    """One that nobody foresaw."""
+
+
+def mistake(*_: object, **__: object) -> Any:
+    raise _MistakeError
+
+
+async def test_a_mistake_before_the_sending(gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuki2mqtt.faces.act.read_devices", mistake)
+    said = await giving.begin()
+    assert (said.status, said.out) == (1, "")
+    assert "a mistake in nuki2mqtt" in said.err
+    assert "Look at the door" not in said.err
+    assert gateway.orders == 0
+
+
+async def test_a_mistake_after_the_sending(gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuki2mqtt.faces.act.read_step", mistake)
+    begun = giving.begin()
+    await gateway.say(await gateway.order(), {"status": "accepted"})
+    said = await begun
+    assert (said.status, said.out) == (3, "")
+    assert "a mistake in nuki2mqtt" in said.err
+    assert re.search(r"^unknown: .* Look at the door", said.err, re.MULTILINE)
+    assert gateway.orders == 1
+
+
+@pytest.mark.parametrize(("end", "status"), [(END, 0), ({"status": "failed"}, 1), ({"status": "unconfirmed"}, 3)])
+async def test_a_mistake_after_the_end(
+    gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch, end: dict[str, Any], status: int
+) -> None:
+    """What is known by then stays known."""
+    begun = giving.begin()
+    order = await gateway.order()
+    monkeypatch.setattr(MqttLink, "close", mistake)
+    await gateway.say(order, end)
+    said = await begun
+    assert said.status == status
+    assert "unknown: " not in said.err
+
+
+async def test_an_end_that_cannot_be_printed(gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuki2mqtt.faces.act.say", mistake)
+    begun = giving.begin()
+    await gateway.say(await gateway.order(), END)
+    assert (await begun).status == 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        (Ending(), 1),
+        (Ending(signal=signal.SIGINT), 130),
+        (Ending(signal=signal.SIGTERM), 143),
+        (Ending(signal=signal.SIGHUP), 129),
+        (Ending(was_sent=True), 3),
+        (Ending(was_sent=True, signal=signal.SIGINT), 130),
+        (Ending(was_sent=True, signal=signal.SIGTERM), 3),
+        (Ending(was_sent=True, signal=signal.SIGHUP), 3),
+        *[(Ending(was_sent=True, status=end, signal=signal.SIGTERM), end) for end in (0, 1, 3, 4)],
+        *[(Ending(was_sent=True, status=end, signal=signal.SIGINT), end) for end in (0, 1, 3, 4)],
+    ],
+)
+def test_what_the_exit_status_comes_from(ending: Ending, status: int) -> None:
+    """The result before all else; then what may have happened to the door; the way it was ended last."""
+    assert ending.exit_status == status
+
+
 # --- The process --------------------------------------------------------------------------------------------------
 
 
@@ -686,6 +761,101 @@ async def test_interrupted_before_the_end(here: Site) -> None:
             assert await running.ended() == 130
     assert "Interrupted. The command was sent and goes on without us. Look at the door" in running.text
     assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_ended_after_the_sending(here: Site, number: signal.Signals) -> None:
+    """Also when somebody cannot wait for it: the status is not one of a command that was not sent."""
+    async with stand_in(here.broker) as gateway:
+        running = await begin_process(here, "Front door", "unlock")
+        await gateway.order()
+        running.send(number)
+        line = await running.wait_line("unknown: ")
+        running.send(number)
+        assert await running.ended() == 3
+    assert line == (
+        f"unknown: ended by {number.name}. The command was sent and goes on without us. "
+        "Look at the door before you give it again."
+    )
+    assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=str
+)
+async def test_ended_before_the_sending(here: Site, number: signal.Signals, status: int) -> None:
+    async with silent_server() as silent:
+        with interruptible():
+            running = await begin_process(here, "x", "lock", "--set", f"mqtt.port={silent.port}")
+            await silent.accepted.wait()
+            running.send(number)
+            assert await running.ended() == status
+    assert running.lines == ["Interrupted. Nothing was sent."]
+
+
+async def test_a_signal_that_the_shell_ignores_is_ignored(here: Site) -> None:
+    """As `nohup` does with SIGHUP."""
+    async with stand_in(here.broker) as gateway:
+        running = await begin_shell(here, "trap '' HUP; exec \"$@\"", "Front door", "unlock")
+        order = await gateway.order()
+        running.send(signal.SIGHUP)
+        await gateway.say(order, {"status": "accepted"})
+        await running.wait_line("accepted")
+        running.send(signal.SIGHUP)
+        await gateway.say(order, END)
+        assert await running.ended() == 0
+
+
+async def begin_shell(here: Site, script: str, *arguments: str) -> Running:
+    """`act` as a shell with this script starts it, which has the command in `$@`; its output is buffered."""
+    config = here.write_config(extra="log: {level: debug}\n")
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", script, "sh", sys.executable, "-m", "nuki2mqtt", "act", "--config", str(config)),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=here.folder,
+        env={"PATH": "", "HOME": str(here.folder), "PYTHONPATH": str(REPO)},
+    )
+    running = Running(process)
+    here.started.append(running)
+    return running
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "redirects",
+    [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"],
+)
+async def test_output_that_cannot_be_written_does_not_change_the_status(
+    here: Site, redirects: str, *, as_json: bool
+) -> None:
+    """A script that takes 1 for "nothing was done" would open a second time."""
+    async with stand_in(here.broker) as gateway:
+        ends: list[tuple[dict[str, Any], int]] = [(END, 0)]
+        ends += [] if as_json else [({"status": "unconfirmed"}, 3), ({"status": "failed"}, 1)]
+        for count, (end, status) in enumerate(ends, start=1):
+            options = ["--json"] if as_json else []
+            running = await begin_shell(here, f'exec "$@" {redirects}', "Front door", "unlatch", *options)
+            await gateway.speaker.wait_until(lambda count=count: gateway.orders == count)  # type: ignore[misc]
+            await gateway.say(json.loads(gateway.speaker.heard[-1].payload), {"status": "accepted"}, end)
+            assert await running.ended() == status, running.text
+            assert "Traceback" not in running.text
+            assert "Exception" not in running.text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("redirects", [">&- 2>&-", ">/dev/full 2>&1"])
+async def test_ended_and_nothing_can_be_written(here: Site, redirects: str) -> None:
+    async with stand_in(here.broker) as gateway:
+        for count, (number, status) in enumerate(((signal.SIGTERM, 3), (signal.SIGINT, 130)), start=1):
+            with interruptible():
+                running = await begin_shell(here, f'exec "$@" {redirects}', "Front door", "unlatch")
+                await gateway.speaker.wait_until(lambda count=count: gateway.orders == count)  # type: ignore[misc]
+                running.send(number)
+                assert await running.ended() == status
 
 
 async def test_the_process_ends_with_the_status(here: Site) -> None:

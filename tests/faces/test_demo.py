@@ -109,6 +109,17 @@ async def test_the_copied_lines_open_the_door_and_an_interrupt_ends_it_well(tmp_
     assert os.listdir(tmp_path) == [], "something is left behind"  # noqa: PTH208 - it does not block for long
 
 
+async def test_it_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    """`nuki2mqtt demo | head -3`."""
+    script = '{ "$@" 2>"$HOME/trouble"; echo $? >"$HOME/status"; } | head -3'
+    async with started(tmp_path, "/bin/sh", "-c", script, "sh", *our("demo", "--speed", "10")) as running:
+        assert await running.ended() == 0
+        assert len(running.lines) == 3
+    assert (tmp_path / "status").read_text() == "0\n"
+    assert (tmp_path / "trouble").read_text() == ""
+    assert sorted(os.listdir(tmp_path)) == ["status", "trouble"]  # noqa: PTH208 - it does not block for long
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize(
     ("given", "arguments"),

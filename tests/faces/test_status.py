@@ -422,6 +422,24 @@ async def test_nobody_reads_on(broker: RunningBroker, speaker: Listener, tmp_pat
     assert (process.returncode, trouble) == (0, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("redirects", [">/dev/full", ">&-", ">/dev/full 2>&1", ">&- 2>&-"])
+async def test_nothing_can_be_written(broker: RunningBroker, speaker: Listener, tmp_path: Path, redirects: str) -> None:
+    """No traceback, and the exit status is the true one."""
+    await retain(speaker, WELL)
+    config = tmp_path / "full.yaml"
+    config.write_text(f"mqtt: {{host: {HOST}, port: {broker.port}, protocol: {broker.protocol}}}\n")
+    for options in ([], ["--json"]):
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", f'exec "$@" {redirects}', "sh"),
+            *(sys.executable, "-m", "nuki2mqtt", "status", "--config", str(config), *options),
+            stderr=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": str(REPO), "PATH": ""},
+        )
+        _, trouble = await process.communicate()
+        assert (process.returncode, trouble) == (0, b"")
+
+
 async def test_an_empty_broker(broker: RunningBroker, perform: Perform) -> None:
     said = await perform(status, setup(broker), as_json=False, timing=QUICK)
     assert (said.status, said.err) == (1, "")

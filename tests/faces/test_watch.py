@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from nuki2mqtt.gateway.vocabulary import MqttReceived
 from nuki2mqtt.protocol.topics import TopicTree
 from tests.adapters.brokers import RunningBroker, listener
 from tests.faces.conftest import Site
+from tests.stories.real.processes import REPO
 
 TREE = TopicTree("nuki2mqtt", "homeassistant")
 LOCK: dict[str, Any] = {
@@ -126,9 +129,10 @@ async def test_what_is_said_is_shown(here: Site, broker: RunningBroker) -> None:
     said: list[str] = []
     heard = asyncio.Event()
 
-    def say(text: str) -> None:
+    def say(text: str) -> bool:
         said.append(text)
         heard.set()
+        return True
 
     async def until(words: str) -> str:
         async with asyncio.timeout(10):
@@ -148,3 +152,40 @@ async def test_what_is_said_is_shown(here: Site, broker: RunningBroker) -> None:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_it_ends_when_nobody_reads_any_more(here: Site, broker: RunningBroker) -> None:
+    """The second line finds nobody."""
+    said: list[str] = []
+
+    def say(text: str) -> bool:
+        said.append(text)
+        return len(said) < 2
+
+    async with listener(broker) as speaker:
+        await speaker.publish("nuki2mqtt/gateway/state", b"online", retain=True)
+        async with asyncio.timeout(10):
+            await _watch(here.setup(broker), say)
+    assert len(said) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("redirects", [">/dev/full", ">/dev/full 2>&1", "| head -n 0"])
+async def test_the_process_ends_when_nothing_can_be_written(
+    broker: RunningBroker, tmp_path: Path, redirects: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"mqtt: {{host: 127.0.0.1, port: {broker.port}, protocol: {broker.protocol}}}\n")
+    async with listener(broker) as speaker:
+        await speaker.publish("nuki2mqtt/gateway/state", b"online", retain=True)
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", f'{{ "$@"; echo $? >status; }} {redirects}', "sh"),
+            *(sys.executable, "-m", "nuki2mqtt", "watch", "--config", str(config)),
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(REPO), "PATH": "/usr/bin:/bin"},
+        )
+        async with asyncio.timeout(20):
+            _, trouble = await process.communicate()
+    assert trouble == b""
+    assert (tmp_path / "status").read_text() == "0\n"

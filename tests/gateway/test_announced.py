@@ -24,6 +24,7 @@ from tests.gateway.builders import CONFIG, LOCKED, Hand, entry, only, said, stat
 
 TOPIC = "homeassistant/device/nuki2mqtt_1A2B3C4D/config"
 NARROWED = f"{CONFIG}commands: {{permit: [lock, unlock]}}\n"
+WITHOUT_LOCK = f"{CONFIG}commands: {{permit: [lock]}}\n"
 BUTTONS = {"lock_n_go": "button", "lock_n_go_unlatch": "button", "unlatch": "button"}
 BARE = {key: {"p": platform} for key, platform in BUTTONS.items()}
 ANNOUNCED = {"lock": "lock", "activity": "event", "battery": "sensor", **BUTTONS}
@@ -76,6 +77,44 @@ def test_a_run_with_less_permitted_takes_back_what_the_former_one_announced() ->
     assert all(BUTTONS.items() <= order.memory.announced[TOPIC].items() for order in only(effects, Remember))
     assert [bare(message) for message in announcements(final)] == [{}]
     assert not BUTTONS.keys() & only(final, Remember)[-1].memory.announced[TOPIC].keys()
+
+
+def next_run(config: str, memory: Memory, started: float) -> tuple[list[Any], Memory]:
+    """What a run of its own announces, the removals done, and what it leaves behind."""
+    hand = Hand.with_config(config, memory, started=started)
+    asked = hand.own_base()
+    effects = asked + hand.follow(entry(LOCKED, started - 5), asked=asked)
+    effects += hand.acknowledge_all(hand.wait(60))
+    remembered = [order.memory for order in only(effects, Remember)]
+    return announcements(effects), (remembered or [memory])[-1]
+
+
+def test_the_lock_goes_with_one_of_its_two_permissions_and_comes_back_with_it() -> None:
+    at_first, memory = next_run(CONFIG, Memory(), 0)
+    narrowed, less = next_run(WITHOUT_LOCK, memory, 1000)
+    unchanged, kept = next_run(WITHOUT_LOCK, less, 2000)
+    widened, all_again = next_run(CONFIG, kept, 3000)
+
+    instead = {"unlocked": {"p": "binary_sensor"}, "lock_button": {"p": "button"}}
+    assert [bare(message) for message in narrowed] == [{"lock": {"p": "lock"}, **BARE}, {}]
+    assert [bare(message) for message in widened] == [instead, {}]
+    assert all(message["lock"]["cmd_t"] for message in at_first + widened)
+    assert all(message["unlocked"]["stat_t"] for message in narrowed)
+    assert "lock" not in narrowed[-1]
+    assert unchanged == narrowed[-1:]
+    assert widened[-1:] == at_first
+    assert not instead.keys() & memory.announced[TOPIC].keys()
+    assert instead.keys() <= less.announced[TOPIC].keys()
+    assert "lock" not in less.announced[TOPIC]
+    assert all_again.announced == memory.announced
+
+
+def test_another_single_permission_takes_the_other_button() -> None:
+    _, memory = next_run(WITHOUT_LOCK, Memory(), 0)
+    told, _ = next_run(f"{CONFIG}commands: {{permit: [unlock]}}\n", memory, 1000)
+
+    assert [bare(message) for message in told] == [{"lock_button": {"p": "button"}}, {}]
+    assert {"unlocked", "unlock"} <= told[-1].keys()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nuki2mqtt.gateway.bridge_link import JobKind
+from nuki2mqtt.gateway.bridge_jobs import JobKind
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge
 from nuki2mqtt.model.bridge import CallbackSlot
@@ -273,7 +273,7 @@ def test_info_gives_the_view_the_clock_and_the_start() -> None:
     call = line.sent(InfoRequest)
     line.now = 2
     line.answer(call, info(11, uptime_s=500))
-    view, clock = line.link.view, line.link.clock
+    view, clock = line.link.facts.view, line.link.facts.clock
 
     assert view is not None
     assert clock is not None
@@ -284,8 +284,8 @@ def test_info_gives_the_view_the_clock_and_the_start() -> None:
         "2.18.0",
         500,
     )
-    assert (clock.skew_s, line.link.started) == (10, wall(-498))
-    assert (line.link.was_clock_set, line.link.was_rebooted) == (False, False)
+    assert (clock.skew_s, line.link.facts.started) == (10, wall(-498))
+    assert (line.link.facts.was_clock_set, line.link.facts.was_rebooted) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -302,15 +302,15 @@ def test_a_clock_that_was_set_and_an_uptime_that_fell(
     call = line.sent(InfoRequest)
     line.answer(call, info(clock + 2, uptime_s=uptime))
 
-    assert (line.link.was_clock_set, line.link.was_rebooted) == (was_set, was_rebooted)
+    assert (line.link.facts.was_clock_set, line.link.facts.was_rebooted) == (was_set, was_rebooted)
 
 
 def test_a_wobble_of_the_uptime_does_not_move_the_start() -> None:
     line = Line.verified()
-    before = line.link.started
+    before = line.link.facts.started
     line.now = 301
     line.answer(line.sent(ListRequest), EMPTY_LIST)
     line.now = 302
     line.answer(line.sent(InfoRequest), info(302, uptime_s=5299))
 
-    assert line.link.started == before
+    assert line.link.facts.started == before

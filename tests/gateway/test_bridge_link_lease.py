@@ -84,8 +84,8 @@ def test_our_url_is_registered_and_looked_at_again() -> None:
 
     assert (bridge.trace, bridge.urls, bridge.lease) == (["list", "add", "list"], [RIGHT], "held")
     assert bridge.log == [Log(Level.INFO, f"Bridge {LINK} calls us back.")]
-    assert bridge.line.link.view is not None
-    assert bridge.line.link.view.slots == (CallbackSlot(0, RIGHT),)
+    assert bridge.line.link.facts.view is not None
+    assert bridge.line.link.facts.view.slots == (CallbackSlot(0, RIGHT),)
 
 
 def test_before_the_first_look_the_lease_is_pending() -> None:

@@ -104,8 +104,8 @@ def test_a_bridge_that_is_exchanged_while_we_run_ends_the_contact() -> None:
     line.answer(line.sent(InfoRequest), info(302, bridge_id=OTHER_BRIDGE))
 
     assert (line.due, line.link.is_verified) == (None, False)
-    assert line.link.view is not None
-    assert line.link.view.bridge_id == BRIDGE_ID
+    assert line.link.facts.view is not None
+    assert line.link.facts.view.bridge_id == BRIDGE_ID
 
 
 @pytest.mark.parametrize("known", [BRIDGE_ID, NukiId(0x0000F00D)])

@@ -142,15 +142,28 @@ def test_the_silent_one_owns_the_base_at_the_other_s_offline() -> None:
     session.hear(HEALTH, EARLIER, 0.1)
     session.handle_timer(0.4)
 
-    assert session.hear(STATE, b"offline", 7) == [News.OWNED]
+    assert session.hear(STATE, b"offline", 7) == []
+    assert (session.next_deadline(), session.handle_timer(8.9), session.role) == (9, [], "silent")
+    assert session.handle_timer(9) == [News.OWNED]
     assert session.role is Role.OWNER
+
+
+def test_the_silent_one_stays_silent_when_the_other_contradicts_an_offline() -> None:
+    session = reading()
+    session.hear(HEALTH, EARLIER, 0.1)
+    session.handle_timer(0.4)
+    session.hear(STATE, b"offline", 7)
+    session.hear(STATE, b"online", 7.1)
+
+    assert (session.handle_timer(9), session.handle_timer(20), session.role) == ([], [], "silent")
 
 
 def test_an_offline_while_reading_is_acted_on_when_the_reading_is_over() -> None:
     session = reading()
     news = [session.hear(HEALTH, EARLIER, 0.1), session.hear(STATE, b"offline", 0.15), session.handle_timer(0.35)]
 
-    assert news == [[News.SILENCED], [], [News.OWNED]]
+    assert news == [[News.SILENCED], [], []]
+    assert session.handle_timer(2.15) == [News.OWNED]
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"\xff", b'{"instance":"","started":"2026-01-01"}', b"null"])

@@ -39,7 +39,7 @@ PLATFORMS = {
 }
 DEVICE_CLASSES = {
     "lock": set[str](),
-    "binary_sensor": {"door", "battery", "battery_charging", "problem", "connectivity"},
+    "binary_sensor": {"door", "lock", "battery", "battery_charging", "problem", "connectivity"},
     "sensor": {"battery", "enum", "timestamp", "signal_strength"},
     "button": {"identify", "restart", "update"},
     "event": {"doorbell", "button", "motion"},

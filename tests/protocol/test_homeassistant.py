@@ -1,6 +1,8 @@
+import ast
 import copy
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuki2mqtt.model.action import LOCK_ACTIONS, OPENER_ACTIONS, Action
+from nuki2mqtt.model.action import LOCK_ACTIONS, OPENER_ACTIONS, Action, actions_of
 from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
 from nuki2mqtt.model.device import DeviceKind, Feature, NukiId, kind_of
+from nuki2mqtt.model.state import LockWord
 from nuki2mqtt.protocol.command_payloads import parse_command, parse_get, parse_request
 from nuki2mqtt.protocol.command_words import find_action
 from nuki2mqtt.protocol.homeassistant import (
@@ -107,6 +110,11 @@ RENDERED = {
     "opener": render_device(OPENER, CONTEXT),
     "unknown_type": render_device(UNKNOWN, CONTEXT),
     "no_unlatch": render_device(dataclasses.replace(BACK_DOOR, permitted=WITHOUT_UNLATCH), CONTEXT),
+    "permit_nothing": render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset()), CONTEXT),
+    "permit_lock": render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset({Action.LOCK})), CONTEXT),
+    "permit_unlock": render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset({Action.UNLOCK})), CONTEXT),
+    "permit_unlatch": render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset({Action.UNLATCH})), CONTEXT),
+    "opener_strike": render_device(dataclasses.replace(OPENER, permitted=frozenset({Action.ELECTRIC_STRIKE})), CONTEXT),
     "plain_words": render_device(BACK_DOOR, dataclasses.replace(CONTEXT, open_states=False, command_ts=False)),
     "bridge": render_bridge(BRIDGE, CONTEXT),
     "gateway": render_gateway("c0ffee12-77ab", CONTEXT),
@@ -192,29 +200,54 @@ def test_every_gateway_keeps_the_rules(context: DiscoveryContext) -> None:
     assert complaints(discovery.topic, read(discovery)) == []
 
 
+def asked_for(facts: DeviceFacts, context: DiscoveryContext) -> dict[tuple[str, str], Action | None]:
+    """What each control of each entity asks of the device."""
+    return {
+        (key, which): find_action(parse_command(message).word, facts.device_type)
+        for key, component in components(render_device(facts, context)).items()
+        if component.get("cmd_t") == f"{context.base_topic}/{facts.topic}/set"
+        for which, message in sent(component)
+    }
+
+
+def locking(facts: DeviceFacts) -> set[Action]:
+    """The two actions of a lock's face."""
+    if kind_of(facts.device_type) is DeviceKind.OPENER:
+        return {Action.ACTIVATE_RTO, Action.DEACTIVATE_RTO}
+    return {Action.LOCK, Action.UNLOCK}
+
+
 @given(facts=devices, context=contexts)
 def test_nothing_unpermitted_is_offered(facts: DeviceFacts, context: DiscoveryContext) -> None:
-    is_opener = kind_of(facts.device_type) is DeviceKind.OPENER
-    opens = Action.ELECTRIC_STRIKE if is_opener else Action.UNLATCH
+    assert set(asked_for(facts, context).values()) <= facts.permitted & set(actions_of(facts.device_type))
+
+
+@given(facts=devices, context=contexts)
+def test_all_that_is_permitted_is_offered_but_half_of_continuous_mode(
+    facts: DeviceFacts, context: DiscoveryContext
+) -> None:
+    missing = facts.permitted & set(actions_of(facts.device_type)) - set(asked_for(facts, context).values())
+    assert len(missing) <= 1
+    assert missing <= {Action.ACTIVATE_CM, Action.DEACTIVATE_CM}
+
+
+@given(facts=devices, context=contexts)
+def test_a_lock_needs_both_and_something_else_shows_the_state_without_it(
+    facts: DeviceFacts, context: DiscoveryContext
+) -> None:
     found = components(render_device(facts, context))
-    words = {
-        component[key]
-        for component in found.values()
-        if component.get("cmd_t", "").endswith("/set")
-        for key in ("pl_prs", "pl_on", "pl_off", "pl_open")
-        if key in component
-    }
-    offered = {opens if word == "OPEN" else Action(word) for word in words}
-    assert offered <= facts.permitted
-    assert offered <= set(OPENER_ACTIONS if is_opener else LOCK_ACTIONS)
+    has_lock = locking(facts) <= facts.permitted & set(actions_of(facts.device_type))
+    buttons = {"lock_button", "unlock", "activate_rto", "deactivate_rto", "electric_strike"}
+    assert [key for key in found if "name" in found[key] and found[key]["name"] is None] == [
+        "lock" if has_lock else "unlocked"
+    ]
+    assert not (has_lock and found.keys() & buttons)
 
 
 @given(facts=devices, context=contexts)
 def test_what_opens_an_undocumented_door_is_never_offered(facts: DeviceFacts, context: DiscoveryContext) -> None:
     unknown = dataclasses.replace(facts, device_type=99)
-    found = components(render_device(unknown, context))
-    assert "pl_open" not in found["lock"]
-    assert {key for key, component in found.items() if component["p"] == "button"} == {"refresh"}
+    assert set(asked_for(unknown, context).values()) <= {Action.LOCK, Action.UNLOCK}
 
 
 @given(facts=devices, context=contexts)
@@ -262,25 +295,18 @@ def test_every_command_is_understood_and_carries_its_time_or_is_never_queued(
 ) -> None:
     for component in components(render_device(facts, context)).values():
         if component.get("cmd_t", "").endswith("/set"):
-            for key, message in sent(component):
+            for _, message in sent(component):
                 order = parse_command(message)
                 assert order.ts == (GIVEN_AT if context.command_ts else None)
                 assert message.startswith(b"{") is context.command_ts
-                if key not in DEFAULT_WORDS:  # these cannot be taken from a lock's face
-                    assert find_action(order.word, facts.device_type) in facts.permitted
+                assert find_action(order.word, facts.device_type) in facts.permitted
             assert component["qos"] == (1 if context.command_ts else 0)
 
 
 @pytest.mark.parametrize("command_ts", [True, False])
 @pytest.mark.parametrize("facts", [FRONT_DOOR, OPENER, OFFICE], ids=lambda facts: facts.topic)
 def test_what_each_control_asks_for(facts: DeviceFacts, *, command_ts: bool) -> None:
-    found = components(render_device(facts, dataclasses.replace(CONTEXT, command_ts=command_ts)))
-    asked = {
-        (key, which): find_action(parse_command(message).word, facts.device_type)
-        for key, component in found.items()
-        if component.get("cmd_t") == f"nuki2mqtt/{facts.topic}/set"
-        for which, message in sent(component)
-    }
+    asked = asked_for(facts, dataclasses.replace(CONTEXT, command_ts=command_ts))
     if facts is OPENER:
         assert asked == {
             ("lock", "pl_lock"): Action.DEACTIVATE_RTO,
@@ -369,11 +395,54 @@ def test_payload_is_compact_ascii_and_stable(facts: DeviceFacts, context: Discov
 # --- single facts -------------------------------------------------------------------------------------------
 
 
-def test_lock_without_permission_still_shows_its_state() -> None:
-    lock = components(render_device(dataclasses.replace(BACK_DOOR, permitted=frozenset()), CONTEXT))["lock"]
-    assert lock["stat_t"] == "nuki2mqtt/back_door"
-    assert lock["cmd_t"] == "nuki2mqtt/back_door/set"
-    assert "pl_open" not in lock
+@pytest.mark.parametrize(
+    ("facts", "permitted", "controls"),
+    [
+        (BACK_DOOR, (), {}),
+        (BACK_DOOR, (Action.LOCK,), {"lock_button": Action.LOCK}),
+        (BACK_DOOR, (Action.UNLOCK,), {"unlock": Action.UNLOCK}),
+        (BACK_DOOR, (Action.UNLATCH,), {"unlatch": Action.UNLATCH}),
+        (BACK_DOOR, (Action.LOCK, Action.UNLATCH), {"lock_button": Action.LOCK, "unlatch": Action.UNLATCH}),
+        (OPENER, (), {}),
+        (OPENER, (Action.ELECTRIC_STRIKE,), {"electric_strike": Action.ELECTRIC_STRIKE}),
+        (OPENER, (Action.ACTIVATE_RTO,), {"activate_rto": Action.ACTIVATE_RTO}),
+        (
+            OPENER,
+            (Action.DEACTIVATE_RTO, Action.ELECTRIC_STRIKE),
+            {"deactivate_rto": Action.DEACTIVATE_RTO, "electric_strike": Action.ELECTRIC_STRIKE},
+        ),
+    ],
+    ids=lambda value: value.topic if isinstance(value, DeviceFacts) else "+".join(value) or "nothing",
+)
+def test_what_is_permitted_without_a_lock_has_buttons(
+    facts: DeviceFacts, permitted: tuple[Action, ...], controls: dict[str, Action]
+) -> None:
+    narrowed = dataclasses.replace(facts, permitted=frozenset(permitted))
+    found = components(render_device(narrowed, CONTEXT))
+    assert asked_for(narrowed, CONTEXT) == {(key, "pl_prs"): action for key, action in controls.items()}
+    assert {key for key in controls if not found[key].get("en", True)} == controls.keys() & {"unlatch"}
+    assert "cmd_t" not in found["unlocked"]
+
+
+@pytest.mark.parametrize("base", [BACK_DOOR, OPENER], ids=lambda facts: facts.topic)
+def test_both_directions_without_the_latch_are_a_lock_without_open(base: DeviceFacts) -> None:
+    found = components(render_device(dataclasses.replace(base, permitted=frozenset(locking(base))), CONTEXT))
+    assert "pl_open" not in found["lock"]
+    assert not found.keys() & {"unlocked", "lock_button", "unlock", "activate_rto", "deactivate_rto"}
+
+
+def test_a_box_which_understands_nothing_has_no_controls() -> None:
+    box = dataclasses.replace(BACK_DOOR, device_type=1, permitted=frozenset(Action))
+    assert asked_for(box, CONTEXT) == {}
+    assert "unlocked" in components(render_device(box, CONTEXT))
+
+
+def test_what_is_under_way_is_not_locked_and_what_is_jammed_is_unknown() -> None:
+    template = components(RENDERED["permit_nothing"])["unlocked"]["val_tpl"]
+    shown = re.fullmatch(r"\{\{ (\{.*\})\.get\(value_json\.get\('lock'\)\) \}\}", template)
+    assert shown is not None
+    moving_or_open = set(LockWord) - {LockWord.LOCKED, LockWord.JAMMED}
+    assert ast.literal_eval(shown[1]) == {"LOCKED": "OFF"} | dict.fromkeys(moving_or_open, "ON")
 
 
 @pytest.mark.parametrize("missing", [Action.ACTIVATE_RTO, Action.DEACTIVATE_RTO])

@@ -6,7 +6,7 @@ import pytest
 
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import UNLOCKED, SimulatedLock, SimulatedOpener
-from tests.stories.world import BRIDGE_HOST, START, Disk, World, default_config
+from tests.stories.world import BRIDGE_HOST, DONE, START, Disk, World, default_config
 
 STATE = "nuki2mqtt/gateway/state"
 LINK = f"{BRIDGE_HOST}:8080"
@@ -39,11 +39,29 @@ def test_a_second_gateway_takes_over_when_the_first_is_killed(world: World, brid
     second = world.start_gateway(disk=Disk("second"))
     world.run(100)
     first.kill()
-    world.run(5)
+    world.run(7)
     assert second.calls
     assert world.retained(STATE) == "online"
     assert world.retained("nuki2mqtt/gateway/info")["instance"] == "second"
     assert bridge.requests
+
+
+def test_a_foreign_offline_does_not_wake_the_second_gateway(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    """Somebody else says `offline` for a moment: one command gets one answer, by the one that owns the base."""
+    world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    second = world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.publish(STATE, "offline", retain=True)
+    world.run(0.1)
+    world.command("front_door", {"action": "unlock", "transaction": "a1"})
+    world.run(60)
+    assert not second.calls
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
+    assert world.life("front_door", "a1") == DONE
+    assert len(world.actions(bridge)) == lock.turns == 1
 
 
 def test_a_dead_gateway_without_a_will_holds_the_base_for_150_s(world: World, bridge: SimulatedBridge) -> None:
