@@ -35,6 +35,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from nuki2mqtt.adapters.address import plain_address
+from nuki2mqtt.adapters.clock import monotonic_s
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest, read_response
 
@@ -45,10 +46,11 @@ _NOT_IN_A_HOST = re.compile(r"[\s/\\@?#\[\]\x00-\x1f]")
 
 @dataclass(slots=True)
 class _Flight:
-    """One request on its way: how far it came, and when it ends."""
+    """One request on its way: how far it came, and when it ends; after `latest` (monotonic) nothing is written."""
 
     limit: asyncio.Timeout
     answer_timeout_s: float
+    latest: float
     is_connected: bool = False
     local_host: str | None = None
 
@@ -77,6 +79,9 @@ class _WatchedConnector(TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's signature
         connection = await super().connect(req, traces, timeout)
         flight = _FLIGHT.get()
+        if monotonic_s() > flight.latest:  # the loop's clock stands still while the computer sleeps
+            connection.close()
+            raise TimeoutError
         flight.is_connected = True
         if not flight.limit.expired():
             flight.limit.reschedule(asyncio.get_running_loop().time() + flight.answer_timeout_s)
@@ -159,7 +164,7 @@ class BridgeHttp:
             return BridgeError(BridgeErrorKind.REFUSED, f"{host!r} is neither an address nor a host name")
         query = "&".join(f"{_encoded(k)}={_encoded(v)}" for k, v in {**request.params(), **auth_params}.items())
         limit = asyncio.timeout(connect_within_s)
-        flight = _Flight(limit, request.timeout_s)
+        flight = _Flight(limit, request.timeout_s, monotonic_s() + connect_within_s)
         mark = _FLIGHT.set(flight)
         try:
             async with (

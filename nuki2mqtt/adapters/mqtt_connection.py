@@ -148,6 +148,7 @@ class MqttConnection:
         """Subscribe, then carry messages and outcomes until the connection is lost; gives the reason."""
         # The tasks tell a loss by a future, not by an exception: in Python 3.11 a TaskGroup whose child fails swallows
         # a cancellation of its own task that comes in the same moment.
+        self._pulse.beat()  # nothing is subscribed yet: only from here on something can wait
         async with asyncio.TaskGroup() as tasks:
             carrying = [
                 tasks.create_task(self._receive(emit), name="mqtt-receive"),

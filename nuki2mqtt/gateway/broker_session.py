@@ -30,7 +30,7 @@ from nuki2mqtt.protocol.topics import Inbound, TopicTree
 
 QUIET_S = 0.2
 LONGEST_READ_S = 2.0
-CONTRADICT_GAP_S = 5.0
+CONTRADICT_GAP_S = 1.0  # less than others wait for it, and than `starting` lasts
 MAX_SNAPSHOTS = 1000
 
 

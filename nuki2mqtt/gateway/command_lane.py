@@ -123,13 +123,13 @@ class Command:
 class Lane:
     """The commands of one device.
 
-    `outstanding`: the link whose answer to a command that has ended is still to come. `sent`: what went out last.
+    `outstanding`: the link whose answer to a command that has ended is still to come. `sent`: what went out lately.
     """
 
     active: Command | None = None
     queued: Command | None = None
     last: Command | None = None
-    sent: Command | None = None
+    sent: list[Command] = field(default_factory=list)
     outstanding: str | None = None
 
     @property
@@ -168,8 +168,6 @@ class Lane:
         return last if is_again and has_acted else None
 
     def still_bringing_about(self, now: float) -> frozenset[int]:
-        """The states that the order before may still bring about at this monotonic time."""
-        former = self.sent
-        if former is None or former.trial is None or now - former.trial.sent > STILL_MOVING_S:
-            return frozenset()
-        return former.facts.passes | former.facts.settles | former.facts.agrees
+        """The states that the orders before may still bring about at this monotonic time."""
+        self.sent = [one for one in self.sent if one.trial is not None and now - one.trial.sent <= STILL_MOVING_S]
+        return frozenset().union(*(one.facts.passes | one.facts.settles | one.facts.agrees for one in self.sent))

@@ -151,7 +151,7 @@ class Commands:
             command.trial = Trial(
                 command.facts, before, now.monotonic, discounted=lane.still_bringing_about(now.monotonic)
             )
-            lane.sent = command
+            lane.sent.append(command)
             for each in (command, *command.joined):
                 self._write_down(each, now)
 
@@ -221,7 +221,8 @@ class Commands:
 
     def _forget_sending(self, lane: Lane, command: Command) -> None:
         """Not a byte was written."""
-        command.trial = lane.sent = None
+        command.trial = None
+        lane.sent = [one for one in lane.sent if one is not command]
         for each in (command, *command.joined):
             if each.journal_id is not None:
                 self.journal.remove(each.journal_id)

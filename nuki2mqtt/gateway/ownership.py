@@ -43,6 +43,7 @@ class Ownership:
         self._is_online = False
         self._looking_since: float | None = None
         self._gone_at: float | None = None
+        self._has_yielded = False
 
     @property
     def other_instance(self) -> str | None:
@@ -51,6 +52,10 @@ class Ownership:
 
     def connected(self, now: float) -> None:
         """A connection begins: what was heard before it says nothing any more."""
+        if self._has_yielded:
+            # What is retained now was our own word; the other one lives, and has been heard to.
+            self._has_yielded = False
+            return
         self._is_online = False
         self._gone_at = None
         self._other = None
@@ -67,6 +72,7 @@ class Ownership:
             return False
         self._is_online = True
         if (self.role is Role.OWNER and self._is_earlier(claim)) or self.role is Role.LOOKING:
+            self._has_yielded = self.role is Role.OWNER
             self.role = Role.SILENT
         return self.role is Role.OWNER
 
@@ -96,7 +102,7 @@ class Ownership:
 
     def next_deadline(self) -> float | None:
         """When the silence of the other ends its claim; None if there is nobody to wait for."""
-        if self.role is Role.SILENT and not self._is_online:
+        if self.role is not Role.OWNER and not self._is_online:
             return self._gone_at
         if self.role is Role.OWNER or self._other is None or not self._is_online:
             return None

@@ -263,6 +263,20 @@ def test_the_owner_yields_to_an_earlier_start(topic: str) -> None:
     assert (session.role, session.other_instance) == ("silent", "zzzz")
 
 
+def test_who_yields_reads_its_own_words_and_stays_silent_while_the_other_may_live() -> None:
+    """What is retained then is what we said ourselves: no sign that nobody else is there."""
+    session = owner()
+    session.hear(HEALTH, EARLIER, 5)
+    session.handle(MqttLost("reconnecting"), 5)
+    session.handle(MqttConnected("5"), 5.1)
+    session.handle(MqttSubscribed(), 5.1)
+    session.hear(STATE, b"online", 5.2, retained=True)
+
+    assert (session.handle_timer(5.5), session.role) == ([], "silent")
+    assert (session.handle_timer(154.9), session.role) == ([], "silent")
+    assert (session.handle_timer(155), session.role) == ([News.OWNED], "owner")
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"), [(STATE, b"offline"), (INFO, EARLIER), (INFO, LATER), (STATE, b"online"), ("x/y", b"z")]
 )
@@ -276,7 +290,7 @@ def test_what_is_retained_moves_no_owner(topic: str, payload: bytes) -> None:
 def test_two_talkers_do_not_shout_without_end() -> None:
     session = owner()
 
-    assert [session.hear(HEALTH, LATER, now) for now in (5, 5.1, 9.9, 10)] == [
+    assert [session.hear(HEALTH, LATER, now) for now in (5, 5.1, 5.9, 6)] == [
         [News.CONTRADICT],
         [],
         [],

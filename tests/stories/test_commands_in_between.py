@@ -121,6 +121,38 @@ def test_what_the_former_command_still_does_confirms_no_other_one(
     assert (end["status"], end["reason"], end["may_have_acted"]) == ("unconfirmed", "busy", True)
 
 
+def test_a_refused_connection_does_not_make_us_forget_the_former_one(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    world.command("front_door", {"action": "unlatch", "transaction": "a1"})
+    world.run(1.2)
+    with bridge.faults.refuse_connections():
+        world.command("front_door", {"action": "unlatch", "transaction": "a2"})
+        world.run(0.6)
+    with bridge.faults.busy("/lockAction"):
+        world.run(30)
+    world.run(120)
+    assert lock.unlatches == 1
+    assert world.end("front_door", "a2")["status"] != "confirmed"
+
+
+def test_a_command_in_between_does_not_make_us_forget_the_one_before(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    world.command("front_door", {"action": "unlatch", "transaction": "a1"})
+    world.run(0.7)
+    with bridge.faults.busy("/lockAction"):
+        world.command("front_door", {"action": "lock", "transaction": "b"})
+        world.run(0.7)
+        world.command("front_door", {"action": "unlatch", "transaction": "a2"})
+        world.run(1.5)
+    world.run(120)
+    assert lock.unlatches == 1
+    assert world.end("front_door", "a2")["status"] != "confirmed"
+
+
 def test_queued_and_not_yet_sent_hides_no_equal_one(world: World, bridge: SimulatedBridge, lock: SimulatedLock) -> None:
     bridge.timing = replace(bridge.timing, accept_s=2.0)
     world.start_ready("commands: {overlap: queue}\n")

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from nuki2mqtt.gateway.admission import OWN_START_S
+from nuki2mqtt.gateway.broker_session import CONTRADICT_GAP_S
+from nuki2mqtt.gateway.ownership import CONTRADICTED_S
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import UNLOCKED, SimulatedLock, SimulatedOpener
 from tests.stories.world import BRIDGE_HOST, DONE, START, Disk, World, default_config
@@ -62,6 +65,33 @@ def test_a_foreign_offline_does_not_wake_the_second_gateway(
     assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
     assert world.life("front_door", "a1") == DONE
     assert len(world.actions(bridge)) == lock.turns == 1
+
+
+def test_somebody_who_denies_us_waits_longer_than_we_need_to_contradict() -> None:
+    assert min(CONTRADICTED_S, OWN_START_S) > CONTRADICT_GAP_S
+
+
+@pytest.mark.parametrize("role", ["looking", "silent"])
+@pytest.mark.parametrize("gap_s", [None, 0.2, 1.0, 2.5])
+@pytest.mark.parametrize("wait_s", [0.3, 1.5, 2.5, 3.0, 4.0, 4.9])
+def test_foreign_offlines_never_make_two_gateways_open_a_door(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock, role: str, gap_s: float | None, wait_s: float
+) -> None:
+    """One command, one answer, one opening, whenever it comes and however often somebody says `offline`."""
+    world.start_gateway(disk=Disk("first"))
+    world.run(63.5)
+    world.start_gateway(disk=Disk("second"))
+    world.run(1.0 if role == "looking" else 100.0)
+    world.publish(STATE, "offline", retain=True)
+    if gap_s is not None:
+        world.run(gap_s)
+        world.publish(STATE, "offline", retain=True)
+    world.run(wait_s)
+    world.command("front_door", {"action": "unlatch", "transaction": "a1", "ts": world.ts()})
+    world.run(120)
+    assert world.life("front_door", "a1") == DONE
+    assert len(world.actions(bridge)) == lock.unlatches == 1
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
 
 
 def test_a_dead_gateway_without_a_will_holds_the_base_for_150_s(world: World, bridge: SimulatedBridge) -> None:
