@@ -2,7 +2,8 @@
 
 Another instance counts as online while `gateway/state` is online and its health was heard live within 150 s.
 Of two that are live the one that started earlier keeps the base (tie: the lower id). The other is silent: no
-last will, no request to any Bridge, no answer to any command; it takes over when the first is gone.
+last will, no request to any Bridge, no answer to any command; it takes over when the first is gone. A live
+`offline` is believed after 2 s without a contradiction, since anybody can say it (docs/decisions/0031).
 
   LOOKING --nobody else, or its silence lasted 150 s--> OWNER
   LOOKING --another is live--> SILENT          SILENT --it is gone--> OWNER
