@@ -71,12 +71,19 @@ _NOTHING_HAPPENED = frozenset(
 
 
 class BridgeError(Nuki2mqttError):
-    """A request to a Bridge failed; `detail` is safe to log. Equal by value, so that it can be an event."""
+    """A request to a Bridge failed; equal by value, so that it can be an event.
+
+    `detail` can be the Bridge's own text. What looks like a secret is gone from it; those that the link knows are
+    taken out before it is shown (`bridge_api.hide_secrets`), and `repr` does not show it.
+    """
 
     def __init__(self, kind: BridgeErrorKind, detail: str = "") -> None:
         self.kind = kind
         self.detail = detail
         super().__init__(f"{kind}: {detail}" if detail else str(kind))
+
+    def __repr__(self) -> str:
+        return f"BridgeError({self.kind})"
 
     @property
     def may_have_acted(self) -> bool:

@@ -10,12 +10,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
-from nuki2mqtt.adapters.bridge_http import BridgeHttp
-from nuki2mqtt.adapters.callback_server import CallbackServer
 from nuki2mqtt.adapters.clock import Clock, Entropy
 from nuki2mqtt.adapters.heartbeat import Heartbeat
 from nuki2mqtt.adapters.log_output import register_secret, set_log_level
-from nuki2mqtt.adapters.mqtt_link import MqttLink
+from nuki2mqtt.adapters.network import Network, SystemNetwork
 from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.vocabulary import (
@@ -72,7 +70,10 @@ class StatePort(Protocol):
 
 
 class Service:
-    """Carries events to the gateway and its effects to the outside world."""
+    """Carries events to the gateway and its effects to the outside world.
+
+    `network` is that of this computer, unless a simulation gives another.
+    """
 
     def __init__(
         self,
@@ -84,7 +85,10 @@ class Service:
         clock: Clock,
         entropy: Entropy,
         heartbeat: Heartbeat | None = None,
+        network: Network | None = None,
+        pairing_every_s: float = PAIRING_EVERY_S,
     ) -> None:
+        network = network or SystemNetwork(settings, client_id, clock=clock, entropy=entropy)
         self._settings = settings
         self._gateway = gateway
         self._state = state
@@ -92,9 +96,10 @@ class Service:
         self._entropy = entropy
         self._heartbeat = heartbeat
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(maxsize=INBOX)
-        self._mqtt = MqttLink(settings.mqtt, client_id, emit=self._inbox.put, jitter=entropy.fraction)
-        self._http = BridgeHttp()
-        self._door = CallbackServer(self._accept, clock=clock)
+        self._pairing_every_s = pairing_every_s
+        self._mqtt = network.mqtt(self._inbox.put)
+        self._http = network.http()
+        self._door = network.door(self._accept)
         self._hosts = {bridge.link: (bridge.host, bridge.port) for bridge in settings.bridges}
         self._call_limits: dict[tuple[str, int], float] = {}
         # What is said by ourselves and finds the inbox full; it goes before what others say.
@@ -148,12 +153,14 @@ class Service:
         if not self._inbox.empty():
             return self._inbox.get_nowait()
         deadline = self._gateway.next_deadline()
-        wait_s = LONGEST_TURN_S if deadline is None else deadline - self._clock.now().monotonic
-        if wait_s <= 0:
+        # Without anybody to tell that we live there is no need to wake up in between.
+        longest_s = None if self._heartbeat is None else LONGEST_TURN_S
+        wait_s = longest_s if deadline is None else deadline - self._clock.now().monotonic
+        if wait_s is not None and wait_s <= 0:
             await asyncio.sleep(0)  # the other tasks get their turn
             return None
         try:
-            async with asyncio.timeout(min(wait_s, LONGEST_TURN_S)):
+            async with asyncio.timeout(wait_s if longest_s is None else min(wait_s or longest_s, longest_s)):
                 return await self._inbox.get()
         except TimeoutError:
             return None
@@ -202,7 +209,7 @@ class Service:
         left_s = None if call.not_after is None else call.not_after - now.monotonic
         try:
             answer, local_host = await self._http.send(host, port, call.request, params, connect_within_s=left_s)
-            event = BridgeAnswered(call.link, call.call_id, answer, local_host)
+            event = BridgeAnswered(call.link, call.call_id, answer, local_host, self._clock.now().monotonic)
         except BridgeError as error:
             event = BridgeAnswered(call.link, call.call_id, error)
         self._call_limits.pop((call.link, call.call_id), None)
@@ -249,4 +256,4 @@ class Service:
                 if str(error) != told:
                     told = str(error)
                     _LOG.warning("%s", told)
-            await asyncio.sleep(PAIRING_EVERY_S)
+            await asyncio.sleep(self._pairing_every_s)

@@ -381,6 +381,54 @@ async def test_a_disk_that_fails_is_told_and_tried_again(caplog: pytest.LogCaptu
         assert one.ear.said(HEALTH, mark)[-1]["state_file"] is None
 
 
+DOOR = "nuki2mqtt/front_door"
+
+
+async def test_while_the_disk_hangs_what_is_seen_is_told_and_only_ends_wait() -> None:
+    """A callback that comes then waits for its turn, and is as old as its arrival."""
+    memory, clock = SlowMemory(), SteeredClock(NOON)
+    async with one_door(clock, state=memory) as one:
+        await one.begin()
+        clock.at += timedelta(seconds=30)
+        await one.ear.publish(f"{DOOR}/set", b'{"action":"unlock","transaction":"a1"}')
+        await one.ear.wait_for(DOOR, lambda said: said["derived"])
+        await one.poke()
+        memory.hang()
+        assert await one.post(callback(2)) == 200
+        told = await one.ear.wait_for(f"{DOOR}/event")
+        await one.ear.wait_for(DOOR, lambda said: said["lock"] == "UNLOCKED")
+        assert await asyncio.to_thread(memory.is_saving.wait, 10)
+        assert told.payload["to"] == "unlocked"
+        assert [said["status"] for said in one.ear.said(f"{DOOR}/result")] == ["accepted"]
+
+        assert await one.post(callback(1)) == 200
+        clock.at += timedelta(seconds=20)
+        memory.go_on()
+        end = await one.ear.wait_for(f"{DOOR}/result", lambda said: said["status"] == "confirmed")
+        late = await one.ear.wait_for(f"{DOOR}/event/late")
+        assert end.payload["transaction"] == "a1"
+        assert late.payload["to"] == "locked"
+        assert [said["to"] for said in one.ear.said(f"{DOOR}/event")] == ["unlocked"]
+
+
+async def test_a_failure_is_told_while_the_disk_hangs_and_its_result_when_it_is_kept() -> None:
+    memory, clock = SlowMemory(), SteeredClock(NOON)
+    async with one_door(clock, state=memory) as one:
+        await one.begin()
+        clock.at += timedelta(seconds=30)
+        await one.ear.publish(f"{DOOR}/set", b"unlock")
+        await one.ear.wait_for(DOOR, lambda said: said["derived"])
+        await one.poke()
+        memory.hang()
+        assert await one.post(callback(1).replace(b'"state": 1', b'"state": 254')) == 200
+        told = await one.ear.wait_for(f"{DOOR}/event", lambda said: said["event_type"] == "command_failed")
+        assert told.payload["reason"] == "motor_blocked"
+        assert [said["status"] for said in one.ear.said(f"{DOOR}/result")] == ["accepted"]
+        clock.at += timedelta(seconds=20)
+        memory.go_on()
+        await one.ear.wait_for(f"{DOOR}/result", lambda said: said["status"] == "failed")
+
+
 async def test_a_failed_save_is_told_though_the_inbox_is_full() -> None:
     memory = SlowMemory()
     async with one_door(SteeredClock(NOON), state=memory) as one:

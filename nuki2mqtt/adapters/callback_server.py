@@ -112,7 +112,8 @@ class CallbackServer:
         body_timeout_s: float = _BODY_TIMEOUT_S,
     ) -> None:
         self._emit = emit
-        self._refusals = _Refusals(clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._refusals = _Refusals(self._clock)
         self._body_timeout_s = body_timeout_s
         self._doors: tuple[_Door, ...] = ()
         self._in_progress = 0
@@ -223,7 +224,7 @@ class CallbackServer:
         # Again, and only now: a stray request must not take the one place of a foreign private sender.
         if not door.enter(sender):
             return _wrong_sender(door)
-        if not self._emit(CallbackReceived(door.link, report)):
+        if not self._emit(CallbackReceived(door.link, report, self._clock.now().monotonic)):
             return _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the inbox is full")
         return None
 

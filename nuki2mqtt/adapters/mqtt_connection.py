@@ -26,6 +26,7 @@ from nuki2mqtt.adapters.mqtt_reasons import (
     closed_early,
     connack_failure,
     network_failure,
+    publish_refusal,
 )
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
@@ -45,6 +46,7 @@ _LOG = logging.getLogger(__name__)
 
 MqttEvent = MqttConnected | MqttSubscribed | MqttLost | MqttReceived | MqttPublished | MqttRefused
 Emit = Callable[[MqttEvent], Awaitable[None]]
+_Answers = tuple[int | ReasonCode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Timing:
     silence_s: float = 5.0  # from TCP to CONNACK
     ack_s: float = 10.0  # from a write to its PUBACK, from SUBSCRIBE to SUBACK
     goodbye_s: float = 1.0  # from DISCONNECT to the end
+    ask_again_s: float = 60.0  # from refused subscriptions to the next try
     tick_s: float = 1.0  # how often the acknowledgements are looked at
     backoff_min_s: float = 1.0
     standstill_s: float = 4.0  # a tick that is later means that this process stood still
@@ -79,6 +82,7 @@ class MqttConnection:
         self.protocol = protocol
         self._settings = settings
         self._subscriptions = order.subscriptions
+        self._refused: tuple[Subscription, ...] = ()
         self._timing = timing
         self._touch = touch
         self._now = asyncio.get_running_loop().time
@@ -154,6 +158,7 @@ class MqttConnection:
                 tasks.create_task(self._receive(emit), name="mqtt-receive"),
                 tasks.create_task(self._report(emit), name="mqtt-report"),
                 tasks.create_task(self._watch(), name="mqtt-watch"),
+                tasks.create_task(self._ask_again(), name="mqtt-ask-again"),
                 tasks.create_task(self._await_fault(), name="mqtt-fault"),
             ]
             reason = await asyncio.shield(self._lost)
@@ -192,7 +197,8 @@ class MqttConnection:
         self._outbox.idle.set()
 
     async def _receive(self, emit: Emit) -> None:
-        if not await self._subscribe():
+        answers = await self._subscribe(self._subscriptions)
+        if answers is None or not self._check_granted(answers):
             return
         self._touch()
         await emit(MqttSubscribed())
@@ -201,34 +207,46 @@ class MqttConnection:
             self._touch()
             await emit(message)
 
-    async def _subscribe(self) -> bool:
-        if not self._subscriptions:
-            return True
+    async def _subscribe(self, subscriptions: tuple[Subscription, ...]) -> _Answers | None:
+        """What the broker says to each of them; None where it says nothing, and the connection is lost for that."""
+        if not subscriptions:
+            return ()
         filters: Any = [
             (each.topic_filter, _options(each) if self.protocol is MqttProtocol.V5 else each.qos)
-            for each in self._subscriptions
+            for each in subscriptions
         ]
         try:
             # Not by aiomqtt's own limit: in Python 3.11 its `wait_for` swallows a cancellation that meets the SUBACK.
             async with asyncio.timeout(self._timing.ack_s):
-                answers = await self._client.subscribe(filters, timeout=math.inf)
+                return tuple(await self._client.subscribe(filters, timeout=math.inf))
         except (aiomqtt.MqttError, TimeoutError):
             self._lose("the broker does not acknowledge our subscriptions")
-            return False
-        return self._check_granted(tuple(answers))
+            return None
 
-    def _check_granted(self, answers: tuple[int | ReasonCode, ...]) -> bool:
-        refused = [
-            (subscription.topic_filter, answer)
-            for subscription, answer in zip(self._subscriptions, answers, strict=False)
-            if (answer.value if isinstance(answer, ReasonCode) else answer) >= 0x80
-        ]
-        if len(refused) == len(self._subscriptions):
+    def _check_granted(self, answers: _Answers) -> bool:
+        refused = _refusals(self._subscriptions, answers)
+        if refused and len(refused) == len(self._subscriptions):
             self._lose(f"the broker refuses all subscriptions ({refused[0][1]}): check its ACL")
             return False
-        for topic_filter, answer in refused:
-            _LOG.warning("The broker refuses to subscribe us to %s (%s): check its ACL", topic_filter, answer)
+        for subscription, answer in refused:
+            _LOG.warning(
+                "The broker refuses to subscribe us to %s (%s): check its ACL", subscription.topic_filter, answer
+            )
+        self._refused = tuple(subscription for subscription, _ in refused)
         return True
+
+    async def _ask_again(self) -> None:
+        """The broker's rules may have changed."""
+        while True:
+            await asyncio.sleep(self._timing.ask_again_s)
+            asked = self._refused
+            answers = await self._subscribe(asked)
+            if answers is None:
+                return
+            self._refused = tuple(subscription for subscription, _ in _refusals(asked, answers))
+            for subscription in asked:
+                if subscription not in self._refused:
+                    _LOG.info("The broker subscribes us to %s now", subscription.topic_filter)
 
     async def _report(self, emit: Emit) -> None:
         while True:
@@ -273,10 +291,19 @@ class MqttConnection:
         if message_id is None:
             return
         if reason.is_failure:  # 16, "no matching subscribers", is none
-            hint = ": check the broker's ACL" if reason == "Not authorized" else ""
-            self._outcomes.put_nowait(MqttRefused(message_id, f"{reason}{hint}"))
+            self._outcomes.put_nowait(MqttRefused(message_id, publish_refusal(reason.value, str(reason))))
         else:
             self._outcomes.put_nowait(MqttPublished(message_id))
+
+
+def _refusals(
+    subscriptions: tuple[Subscription, ...], answers: _Answers
+) -> list[tuple[Subscription, int | ReasonCode]]:
+    return [
+        (subscription, answer)
+        for subscription, answer in zip(subscriptions, answers, strict=False)
+        if (answer.value if isinstance(answer, ReasonCode) else answer) >= 0x80
+    ]
 
 
 def _options(subscription: Subscription) -> SubscribeOptions:

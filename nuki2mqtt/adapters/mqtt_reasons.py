@@ -29,6 +29,7 @@ _DISCONNECT_HINTS = {
     0x8B: "the broker is shutting down",
     0x95: "a message was larger than the broker accepts: check its packet size limit",
 }
+_PUBACK_HINTS = {0x87: "not authorised. Give this user the right to write there (ACL)"}
 
 # OpenSSL's x509_vfy.h, as `verify_code` of Python's SSLCertVerificationError.
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -91,6 +92,11 @@ def disconnect_reason(code: int, name: str) -> str:
     """What the broker's DISCONNECT means (MQTT 5.0 section 3.14.2.1)."""
     hint = _DISCONNECT_HINTS.get(code)
     return f"the broker ended the connection: {name}" + (f"; {hint}" if hint else "")
+
+
+def publish_refusal(code: int, name: str) -> str:
+    """What a refusing PUBACK means (MQTT 5.0 section 3.4.2.1)."""
+    return _PUBACK_HINTS.get(code, name)
 
 
 def network_failure(error: OSError | UnicodeError, host: str, port: int) -> ConnectFailed:

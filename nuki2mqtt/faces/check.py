@@ -40,6 +40,7 @@ from nuki2mqtt.protocol.bridge_api import (
     InfoRequest,
 )
 from nuki2mqtt.protocol.bridge_auth import AuthMode, sign
+from nuki2mqtt.protocol.bridge_texts import hide
 from nuki2mqtt.protocol.settings import BridgeSettings
 from nuki2mqtt.protocol.settings_words import AuthSetting
 from nuki2mqtt.protocol.topics import TopicTree
@@ -232,9 +233,14 @@ class _Caller:
             rnr=self._entropy.rnr(),
             nonce=self._entropy.nonce(),
         )
-        answer, local_host = await self._http.send(self._bridge.host, self._bridge.port, request, params)
-        self.local_host = local_host or self.local_host
-        return answer
+        try:
+            answer, local_host = await self._http.send(self._bridge.host, self._bridge.port, request, params)
+        except BridgeError as error:
+            failed = BridgeError(error.kind, hide(error.detail, [self._token]))
+        else:
+            self.local_host = local_host or self.local_host
+            return answer
+        raise failed
 
 
 def _identity(bridge: BridgeSettings, answer: InfoAnswer, mode: AuthMode) -> Line:

@@ -60,7 +60,8 @@ def render_requests() -> str:
         + "\n"
         + example(render_response({}, "starting: try again in a few seconds", "a1"))
         + "\n`data` is empty where there is an `error`, which is a text for people. Where some Bridges fail, theirs is "
-        "in their part of `bridges`. Of a slot's URL everything is shown but long levels and what follows a `?`; "
+        "in their part of `bridges`. Of a slot's URL everything is shown but a login, long levels, levels behind "
+        "`/callback/` and what follows a `?`; "
         "`gateway/response` is as public as the rest of `<base>`. What changes something is refused while the gateway "
         f"starts. {later} are not in this version. There is no factory reset, no unpairing and no firmware update.\n"
     )

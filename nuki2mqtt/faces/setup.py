@@ -60,20 +60,22 @@ def add_common_options(parser: argparse.ArgumentParser, *, is_verb: bool) -> Non
 def load(options: argparse.Namespace) -> Setup:
     """Read the settings; raises SettingsError."""
     path = config_path(options.config, os.environ)
-    text: str | None = None
+    text, trouble = None, None
     try:
         text = _read_text(path)
     except FileNotFoundError:
-        if options.config is not None:
-            raise SettingsError((SettingsProblem(str(path), "there is no such file"),)) from None
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError((SettingsProblem(str(path), f"cannot be read: {reason}"),)) from None
+        trouble = None if options.config is None else "there is no such file"
+    except OSError as error:
+        trouble = f"cannot be read: {error.strerror}"
+    except UnicodeError:
+        trouble = "cannot be read: it is not UTF-8 text"
+    if trouble is not None:  # here, outside of any handler: an error that hangs on to it would hold the whole file
+        raise SettingsError((SettingsProblem(str(path), trouble),))
     overrides: dict[str, str] = {}
     for item in [*options.set, *getattr(options, "set_behind", [])]:
         key, separator, value = item.partition("=")
         if not separator:
-            raise SettingsError((SettingsProblem("--set", f"{key!r} has no value: write --set KEY=VALUE"),))
+            raise SettingsError((SettingsProblem("--set", "needs KEY=VALUE"),))
         overrides[key] = value
     settings = read_settings(
         text, file_name=path.name, environ=os.environ, overrides=overrides, read_file=_read_secret_file

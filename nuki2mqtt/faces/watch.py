@@ -89,7 +89,7 @@ def _result(value: dict[str, Any]) -> str:
         text += f": {value['reason']}"
     if value.get("evidence") is not None:
         text += f" after {value.get('duration_s')} s by {value['evidence']}"
-    elif value["status"] not in {"accepted", "confirmed"} and value.get("may_have_acted"):
+    elif value["status"] not in ("accepted", "confirmed") and value.get("may_have_acted"):
         text += ", may have acted"
     parts = [text, f"state {value.get('state')}"]
     if value.get("transaction") is not None:

@@ -73,5 +73,5 @@ class Announcements:
 
     def next_deadline(self) -> float | None:
         """When something is to be left out; an acknowledgement wakes us without."""
-        told = (removal.told_at for removal in self._removals.values())
-        return min((at + LEAVE_OUT_AFTER_S for at in told if at is not None), default=None)
+        told = [removal.told_at for removal in self._removals.values() if removal.told_at is not None]
+        return min(told) + LEAVE_OUT_AFTER_S if told else None

@@ -74,7 +74,7 @@ class Orders:
 
     def next_due(self) -> float | None:
         """When the next order may go."""
-        return min((order.due for order in self._orders.values()), default=None)
+        return min([order.due for order in self._orders.values()]) if self._orders else None
 
     def take(self, now: float) -> Job | None:
         """The first order that may go now; it waits no more."""

@@ -18,6 +18,7 @@ from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridg
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
+    Answer,
     BridgeRequest,
     CallbackListAnswer,
     CallbackListRequest,
@@ -28,7 +29,9 @@ from nuki2mqtt.protocol.bridge_api import (
     LockStateAnswer,
     LockStateRequest,
     SuccessAnswer,
+    hide_secrets,
 )
+from nuki2mqtt.protocol.bridge_texts import hide
 from nuki2mqtt.protocol.settings import BridgeSettings, PollSettings
 
 UNCLEAN_START_S = 2.0  # docs/architecture.md, "Whom we talk to": the last process's request may still run
@@ -38,6 +41,7 @@ FAST_SHARE = 3
 _LONGEST_RETRY_S = 60.0
 _DOUBLINGS = 6
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
+_MOST_TOKENS = 8
 
 
 class BridgeLink:
@@ -48,6 +52,7 @@ class BridgeLink:
         self.link = settings.link
         self.bridge_id = settings.id or memory.bridge_id
         self.token = settings.token or memory.token
+        self._tokens = [] if self.token is None else [self.token]  # all that the Bridge was shown in this run
         self.ladder = AuthLadder(settings.auth, memory.auth, allow_plain=settings.allow_plain)
         self.facts = BridgeFacts(settings)
         self.callback = CallbackRegistration(settings.link)
@@ -134,6 +139,7 @@ class BridgeLink:
     def pair(self, token: Secret, now: Moment, *, replace_bridge: bool) -> None:
         """Use a new token from now on; with `replace_bridge` another Bridge may answer here, too."""
         self.token = token
+        self._tokens = [*self._tokens[-_MOST_TOKENS:], token]
         if replace_bridge:
             self.bridge_id = self.settings.id
         self.ladder = AuthLadder(self.settings.auth, None, allow_plain=self.settings.allow_plain)
@@ -263,10 +269,10 @@ class BridgeLink:
     def _open_dues(self) -> list[float]:
         if not self.is_verified and not self._is_releasing:
             return [self._due[JobKind.INFO]]
-        step_due = None if self.callback.step is None else self._earliest
-        asked_due = self._earliest if self._asked else None
-        others = (self.reads.next_due(), self.callback.look_at, step_due, asked_due)
-        return [*self._due.values(), *(due for due in others if due is not None)]
+        dues = [*self._due.values()]
+        if self.callback.step is not None or self._asked:
+            dues.append(self._earliest)
+        return dues + [due for due in (self.reads.next_due(), self.callback.look_at) if due is not None]
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Send the most urgent request that is due."""
@@ -321,10 +327,11 @@ class BridgeLink:
         self._earliest = self._gap_until
         if not self._is_active:
             return None, []
-        if isinstance(event.answer, BridgeError) and event.answer.kind is BridgeErrorKind.TOO_LATE:
+        answer = self.hide_secrets(event.answer)
+        if isinstance(answer, BridgeError) and answer.kind is BridgeErrorKind.TOO_LATE:
             return job, []  # nobody was asked
-        if isinstance(event.answer, BridgeError):
-            return job, self._failed(job, event.answer, now, is_clock_trusted=is_clock_trusted)
+        if isinstance(answer, BridgeError):
+            return job, self._failed(job, answer, now, is_clock_trusted=is_clock_trusted)
         effects = self._recovered(job.kind)
         self.ladder.accepted()
         match job.kind:
@@ -332,20 +339,32 @@ class BridgeLink:
                 cadence = self._poll.list_s / FAST_SHARE if self.is_fast else self._poll.list_s
                 due = sent + cadence if self._hinted is None else min(sent + cadence, self._hinted)
                 self._plan(JobKind.LIST, max(due, now.monotonic))
-            case JobKind.LOCK_STATE if job.nuki_id is not None and isinstance(event.answer, LockStateAnswer):
-                self.reads.answered(job.nuki_id, now.monotonic, has_reached=event.answer.success)
-            case JobKind.INFO if isinstance(event.answer, InfoAnswer):
-                effects += self._informed(event.answer, sent, now)
-            case JobKind.ASKED if isinstance(event.answer, CallbackListAnswer):
-                self.facts.saw_slots(event.answer.slots)
-            case JobKind.SLOTS if isinstance(event.answer, CallbackListAnswer):
-                self.facts.saw_slots(event.answer.slots)
-                effects += self.callback.saw(event.answer.slots, now.monotonic)
-            case JobKind.LEASE if isinstance(event.answer, SuccessAnswer):
-                effects += self.callback.took_step(event.answer, now.monotonic)
+            case JobKind.LOCK_STATE if job.nuki_id is not None and isinstance(answer, LockStateAnswer):
+                self.reads.answered(job.nuki_id, now.monotonic, has_reached=answer.success)
+            case JobKind.INFO if isinstance(answer, InfoAnswer):
+                effects += self._informed(answer, sent, now)
+            case JobKind.ASKED if isinstance(answer, CallbackListAnswer):
+                self.facts.saw_slots(answer.slots)
+            case JobKind.SLOTS if isinstance(answer, CallbackListAnswer):
+                self.facts.saw_slots(answer.slots)
+                effects += self.callback.saw(answer.slots, now.monotonic)
+            case JobKind.LEASE if isinstance(answer, SuccessAnswer):
+                effects += self.callback.took_step(answer, now.monotonic)
             case _:
                 pass
         return job, effects
+
+    def hide_secrets(self, answer: Answer | BridgeError) -> Answer | BridgeError:
+        """The answer, in whose words neither our token nor our callback path stands any more."""
+        return hide_secrets(answer, self._secrets)
+
+    def hide(self, text: str) -> str:
+        """The same for one text of a log."""
+        return hide(text, self._secrets)
+
+    @property
+    def _secrets(self) -> list[Secret]:
+        return self._tokens if self.own is None else [*self._tokens, self.own.secret]
 
     def _plan(self, kind: JobKind, due: float) -> None:
         if not self._is_releasing:

@@ -10,6 +10,8 @@ from enum import StrEnum, auto
 from nuki2mqtt.gateway.ownership import Ownership, Role
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
+    Level,
+    Log,
     MqttConnected,
     MqttLost,
     MqttReceived,
@@ -32,6 +34,7 @@ QUIET_S = 0.2
 LONGEST_READ_S = 2.0
 CONTRADICT_GAP_S = 1.0  # less than others wait for it, and than `starting` lasts
 MAX_SNAPSHOTS = 1000
+MAX_REFUSED_ROOTS = 64  # response topics are chosen by clients
 
 
 class News(StrEnum):
@@ -64,6 +67,7 @@ class BrokerSession:
         self._latest = 0.0
         self._may_contradict = 0.0
         self._must_contradict = False
+        self._refused_roots: set[tuple[str, str]] = set()
 
     @property
     def role(self) -> Role:
@@ -160,6 +164,16 @@ class BrokerSession:
         if is_reading or not self.has_read or not self._ownership.decide(now):
             return []
         return [News.OWNED]
+
+    def refused(self, topic: str | None, reason: str) -> Log:
+        """What to say of a message that the broker refuses: once below each root topic."""
+        shown = topic or "a message"
+        known = (f"{root}/" for root in (self._tree.base, self._tree.prefix))
+        root = next((root for root in known if shown.startswith(root)), shown.partition("/")[0])
+        is_new = (root, reason) not in self._refused_roots and len(self._refused_roots) < MAX_REFUSED_ROOTS
+        if is_new:
+            self._refused_roots.add((root, reason))
+        return Log(Level.WARNING if is_new else Level.DEBUG, f"The broker refuses {shown}: {reason}.")
 
     def forget_snapshots(self) -> None:
         """We speak from now on: the snapshots at the broker are our own."""

@@ -16,6 +16,7 @@ from nuki2mqtt.protocol.payloads import SlotView
 SLOTS = 3  # Bridge API 1.13.2 section 5, /callback/add
 PATH_PREFIX = "/callback/"
 _LONGEST_SHOWN = 24
+_SCHEMES = frozenset({"http", "https"})
 
 # The addresses that Docker, Podman and Docker Desktop give to containers, with the size of one such network.
 # Docker Desktop's lies where house networks do, so that only its own 256 addresses count as its network.
@@ -39,6 +40,11 @@ class OwnCallback:
         """The URL to register."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return Secret(f"http://{host}:{self.port}{self.path.reveal()}")
+
+    @property
+    def secret(self) -> Secret:
+        """The part of the path that nobody can guess."""
+        return Secret(self.path.reveal().rpartition("/")[2])
 
     def is_own(self, slot: CallbackSlot) -> bool:
         """Whether this slot is ours, from this or an earlier process."""
@@ -104,18 +110,22 @@ def view_slots(slots: tuple[CallbackSlot, ...], own: OwnCallback | None) -> tupl
 def masked_url(url: str) -> str:
     """A slot's URL so that a person can tell it from others, without what may be a secret.
 
-    That is a login, a long level of the path, what follows a "?", ";" or "#", and the end of a path like ours.
+    That is a login, a long level of the path, what follows a "?", ";" or "#", and every level behind "/callback/".
+    What does not begin like an address is a secret as a whole.
     """
-    head, slashes, rest = url.partition("://")
+    scheme, slashes, rest = url.partition("://")
+    if not slashes or scheme.lower() not in _SCHEMES:
+        return "***"
     path = re.split(r"[?;#]", rest)[0]
-    address, *levels = path.split("/")
+    login, at, place = path.rpartition("@")  # a password may hold a slash
+    host, *levels = place.split("/")
+    shown: list[str] = []
+    is_callback = PATH_PREFIX in f"{login}/".lower()
+    for level in levels:
+        shown.append("***" if is_callback or len(level) > _LONGEST_SHOWN else level)
+        is_callback = is_callback or level.lower() == PATH_PREFIX.strip("/")
     tail = "" if path == rest else "?***"
-    host = address.rpartition("@")[2]
-    login = "***@" if host != address else ""
-    shown = [level if len(level) <= _LONGEST_SHOWN else "***" for level in levels]
-    if PATH_PREFIX in f"/{'/'.join(levels)}":
-        shown[-1] = "***"
-    return "/".join([f"{head}{slashes}{login}{host}", *shown]) + tail
+    return "/".join([f"{scheme}://{'***@' if at else ''}{host}", *shown]) + tail
 
 
 def _address(url: str) -> str:

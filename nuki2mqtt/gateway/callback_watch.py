@@ -31,7 +31,7 @@ class CallbackWatch:
 
     def next_deadline(self) -> float | None:
         """When the next callback counts as lost."""
-        return min(self._pending.values(), default=None)
+        return min(self._pending.values()) if self._pending else None
 
     def count_lost(self, now: float) -> int:
         """How many callbacks have been lost since the last call."""

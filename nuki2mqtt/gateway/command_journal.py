@@ -1,15 +1,17 @@
-"""What must be remembered of commands: their keys for ten minutes, and the opening ones that were sent.
+"""What must be remembered of commands: their keys for ten minutes, and those without an end.
 
-A command with the key of an earlier one is its repeat, and refused. The journal stands in the state file before an
-opening command goes to the wire; what a former process left open there ends `unconfirmed`, `restarted`, and is
-not sent again (docs/topics.md, "Repeated" and "Never twice").
+A command with the key of an earlier one is its repeat, and refused. The journal stands in the state file before a
+command is said to be accepted and goes to the wire; what a former process left open there ends `unconfirmed`,
+`restarted`, and is not sent again. An end, too, stands there before it is said: another process says the same one
+again. Keys outlive the process for opening commands only: what closes may be given again (docs/topics.md, "Repeated"
+and "Sent once").
 """
 
 from collections import OrderedDict
 from dataclasses import replace
 
 from nuki2mqtt.gateway.clock_trust import BUILT
-from nuki2mqtt.gateway.vocabulary import Moment, SentOpening
+from nuki2mqtt.gateway.vocabulary import JournalEntry, Moment
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
 
@@ -20,9 +22,9 @@ _Key = tuple[NukiId, Action, str]
 
 
 class CommandJournal:
-    """Keys of accepted commands, and the opening commands that were sent."""
+    """Keys of accepted commands, and the commands without an end."""
 
-    def __init__(self, entries: dict[str, SentOpening], now: Moment) -> None:
+    def __init__(self, entries: dict[str, JournalEntry], now: Moment) -> None:
         self.entries = dict(entries)
         self._left_open = [entry_id for entry_id, entry in entries.items() if not entry.is_ended]
         self._keys: OrderedDict[_Key, float] = OrderedDict()
@@ -30,7 +32,8 @@ class CommandJournal:
         accepted = {entry_id: _accepted(entry, now) for entry_id, entry in self.entries.items()}
         for entry_id in sorted(accepted, key=lambda entry_id: accepted[entry_id]):
             entry = self.entries[entry_id]
-            if entry.key is not None and now.monotonic - accepted[entry_id] <= REMEMBERED_S:
+            is_young = now.monotonic - accepted[entry_id] <= REMEMBERED_S
+            if entry.opens and entry.may_have_acted and entry.key is not None and is_young:
                 self._keys[entry.device, entry.action, entry.key] = accepted[entry_id]
         self._drop_needless()
 
@@ -51,34 +54,37 @@ class CommandJournal:
         if key is not None:
             self._keys.pop((nuki_id, action, key), None)
 
-    def sent(self, entry: SentOpening) -> str:
-        """An opening command goes to the wire; gives the id under which it stands in the journal."""
+    def write(self, entry: JournalEntry) -> str:
+        """A command is accepted; gives the id under which it stands in the journal."""
         self._written += 1
         entry_id = f"{entry.accepted.isoformat()} {self._written}"
         self.entries = {**dict(list(self.entries.items())[1 - MOST_KEYS :]), entry_id: entry}
         return entry_id
 
-    def remove(self, entry_id: str) -> None:
-        """Not a byte of it was written."""
-        self.entries = {key: entry for key, entry in self.entries.items() if key != entry_id}
+    def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:
+        """This is its end, and about to be said."""
+        entry = self.entries.get(entry_id)
+        if entry is not None:
+            concluded = replace(entry, end=end.decode(), may_have_acted=may_have_acted)
+            self.entries = {**self.entries, entry_id: concluded}
 
-    def ended(self, entry_id: str, *, may_have_acted: bool) -> None:
+    def ended(self, entry_id: str) -> None:
         """The broker has its end; what may have acted is remembered for its key."""
         entry = self.entries.get(entry_id)
         if entry is None:
             return
         entries = {key: entry for key, entry in self.entries.items() if key != entry_id}
-        is_needed = may_have_acted and entry.key is not None
+        is_needed = entry.may_have_acted and entry.opens and entry.key is not None
         # Only its key is needed from now on: the file shall not grow by what clients choose.
-        kept = replace(entry, is_ended=True, transaction=None, response_topic=None, correlation=None)
+        kept = replace(entry, is_ended=True, transaction=None, response_topic=None, correlation=None, end=None)
         self.entries = {**entries, entry_id: kept} if is_needed else entries
 
     def leave_open(self) -> None:
         """Nobody will say the ends of what is under way: it is left open as by a crash."""
         self._left_open = [entry_id for entry_id, entry in self.entries.items() if not entry.is_ended]
 
-    def take_left_open(self) -> list[tuple[str, SentOpening]]:
-        """What was sent and left without an end, by a former process above all; each is given once, with its id."""
+    def take_left_open(self) -> list[tuple[str, JournalEntry]]:
+        """What was accepted and left without an end, by a former process above all; each is given once, with its id."""
         left = [(entry_id, self.entries[entry_id]) for entry_id in self._left_open if entry_id in self.entries]
         self._left_open = []
         return left
@@ -100,7 +106,7 @@ class CommandJournal:
         }
 
 
-def _accepted(entry: SentOpening, now: Moment) -> float:
+def _accepted(entry: JournalEntry, now: Moment) -> float:
     """When a former process accepted it, on our monotonic clock, as far as the wall clock can be believed.
 
     A clock that was set back, or was not yet set then, must not shorten the time: it counts from now. So does what

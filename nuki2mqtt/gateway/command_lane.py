@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from nuki2mqtt.gateway.command_life import Phase, Turn
 from nuki2mqtt.gateway.evidence import Trial
-from nuki2mqtt.gateway.vocabulary import Moment, MqttReceived, SentOpening
+from nuki2mqtt.gateway.vocabulary import JournalEntry, Moment, MqttReceived
 from nuki2mqtt.model.action import Action, ActionFacts
 from nuki2mqtt.model.command import Evidence, Reason, Status
 from nuki2mqtt.model.device import NukiId
@@ -104,11 +104,11 @@ class Command:
             case _:
                 return End(status, self.cause)
 
-    def journal_entry(self, now: Moment) -> SentOpening:
+    def journal_entry(self, now: Moment) -> JournalEntry:
         """What the state file is to hold of it."""
         correlation = self.reply_to.correlation
         transaction = self.order.transaction
-        return SentOpening(
+        return JournalEntry(
             device=self.nuki_id,
             action=self.action,
             accepted=now.wall,
@@ -116,6 +116,7 @@ class Command:
             transaction=None if transaction is None else transaction_key(transaction),
             response_topic=self.reply_to.response_topic,
             correlation=None if correlation is None else correlation.hex(),
+            opens=self.facts.opens,
         )
 
 

@@ -17,7 +17,7 @@ from nuki2mqtt.gateway.news import News
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.refusal_texts import next_step
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, Level, Log, Moment, MqttReceived, SentOpening
+from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Moment, MqttReceived
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.command import Reason, Status
 from nuki2mqtt.model.device import NukiId
@@ -37,7 +37,6 @@ from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import TopicTree
 
 GET = "get"
-_MARKS = {True: "+", False: "-"}
 _MOST_TOLD = 64
 _TOLD_S = 3600.0
 _FAILURES = frozenset({Status.REFUSED, Status.FAILED, Status.EXPIRED})
@@ -55,7 +54,7 @@ class Commanding:
         publications: Publications,
         following: Following,
         topics: TopicMemory,
-        journal: dict[str, SentOpening],
+        journal: dict[str, JournalEntry],
         now: Moment,
     ) -> None:
         routes = CommandRoutes(following, waits=settings.commands.wait)
@@ -76,8 +75,8 @@ class Commanding:
         self._told_until = now.monotonic + _TOLD_S
 
     @property
-    def journal(self) -> dict[str, SentOpening]:
-        """The opening commands that were sent, for the state file."""
+    def journal(self) -> dict[str, JournalEntry]:
+        """The accepted commands, for the state file."""
         return self.commands.journal.entries
 
     # --- The connection -----------------------------------------------------------------------------------------------
@@ -252,11 +251,22 @@ class Commanding:
         self._told[addressee, reason] = None
         return [Log(Level.WARNING if reason in _WARNED else Level.INFO, text)]
 
-    def _say(self, reply_to: ReplyTo, result: CommandResult, now: Moment, mark: str | None = None) -> None:
-        payload = render_result(result)
-        self._publications.reply(self._tree.result(reply_to.addressee), payload, now.monotonic, mark=mark)
-        if reply_to.response_topic is not None:
-            self._publications.reply(reply_to.response_topic, payload, now.monotonic, correlation=reply_to.correlation)
+    def _say(self, reply_to: ReplyTo, result: CommandResult, now: Moment) -> None:
+        self._say_rendered(reply_to, render_result(result), now, None)
+
+    def _say_end(self, entry_id: str, reply_to: ReplyTo, payload: bytes, now: Moment, *, may_have_acted: bool) -> None:
+        """Until the broker has it, the journal holds it: another process would say the same."""
+        self.commands.journal.conclude(entry_id, payload, may_have_acted=may_have_acted)
+        self._say_rendered(reply_to, payload, now, entry_id)
+
+    def _say_rendered(self, reply_to: ReplyTo, payload: bytes, now: Moment, mark: str | None) -> None:
+        """Say it on both topics; the last of the two carries the mark."""
+        answer = reply_to.response_topic
+        topic = self._tree.result(reply_to.addressee)
+        self._publications.reply(topic, payload, now.monotonic, mark=mark if answer is None else None)
+        if answer is not None:
+            correlation = reply_to.correlation
+            self._publications.reply(answer, payload, now.monotonic, correlation=correlation, mark=mark)
 
     def _tell_failure(self, nuki_id: NukiId, action: str | None, reason: Reason, now: Moment) -> None:
         topic = self._topics.topic_of(nuki_id)
@@ -266,7 +276,8 @@ class Commanding:
             event, late = self._tree.event(topic), self._tree.event_late(topic)
             self._publications.reply(event, payload, now.monotonic, late_topic=late)
 
-    def _tell_left_open(self, entry_id: str, entry: SentOpening, now: Moment) -> None:
+    def _tell_left_open(self, entry_id: str, entry: JournalEntry, now: Moment) -> None:
+        """Its end, if it had one that the broker may not have; else that nobody knows it."""
         result = CommandResult(
             transaction=entry.read_transaction(),
             action=entry.action,
@@ -280,7 +291,9 @@ class Commanding:
         topic = entry.response_topic
         may_respond = topic is not None and self._tree.may_respond(topic)
         reply_to = ReplyTo(addressee, topic if may_respond else None, entry.read_correlation())
-        self._say(reply_to, result, now, f"{entry_id}{_MARKS[True]}")
+        known = entry.read_end()
+        payload = render_result(result) if known is None else known
+        self._say_end(entry_id, reply_to, payload, now, may_have_acted=known is None or entry.may_have_acted)
 
     # --- After each event ---------------------------------------------------------------------------------------------
 
@@ -292,8 +305,8 @@ class Commanding:
 
     def delivered(self, marks: list[str]) -> None:
         """The broker has these ends."""
-        for mark in marks:
-            self.commands.journal.ended(mark[:-1], may_have_acted=mark[-1] == _MARKS[True])
+        for entry_id in marks:
+            self.commands.journal.ended(entry_id)
 
     def next_deadline(self) -> float | None:
         """When `settle` wants to be called."""
@@ -328,11 +341,11 @@ class Commanding:
             duration_s=0.0 if end is None else duration_s,
             age_s=command.age_s,
         )
-        # Until the broker has the end, the journal holds the command as open.
-        mark = (
-            None if end is None or command.journal_id is None else f"{command.journal_id}{_MARKS[end.may_have_acted]}"
-        )
-        self._say(command.reply_to, result, now, mark)
+        if end is None or command.journal_id is None:
+            self._say(command.reply_to, result, now)
+        else:
+            payload = render_result(result)
+            self._say_end(command.journal_id, command.reply_to, payload, now, may_have_acted=end.may_have_acted)
         self.has_told = True
         if command.is_joined:
             return []

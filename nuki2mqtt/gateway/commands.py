@@ -80,8 +80,6 @@ class Commands:
             return Reason.BUSY
         command.is_joined = True
         self._accept(command, Reason.JOINED, now)
-        if twin.trial is not None:
-            self._write_down(command, now)
         if twin.end is None:
             twin.joined.append(command)
         else:
@@ -90,6 +88,7 @@ class Commands:
 
     def _accept(self, command: Command, reason: Reason | None, now: Moment) -> None:
         self.journal.accept(command.nuki_id, command.action, command.order.key, now)
+        command.journal_id = self.journal.write(command.journal_entry(now))
         self._said.append(Said(command, None, reason))
 
     def _start(self, lane: Lane, command: Command, now: Moment) -> None:
@@ -152,12 +151,6 @@ class Commands:
                 command.facts, before, now.monotonic, discounted=lane.still_bringing_about(now.monotonic)
             )
             lane.sent.append(command)
-            for each in (command, *command.joined):
-                self._write_down(each, now)
-
-    def _write_down(self, command: Command, now: Moment) -> None:
-        if command.facts.opens:
-            command.journal_id = self.journal.sent(command.journal_entry(now))
 
     def _answered(self, news: OrderEnded, now: Moment) -> None:
         lane, answer = self._lanes.get(news.nuki_id), news.answer
@@ -223,10 +216,6 @@ class Commands:
         """Not a byte was written."""
         command.trial = None
         lane.sent = [one for one in lane.sent if one is not command]
-        for each in (command, *command.joined):
-            if each.journal_id is not None:
-                self.journal.remove(each.journal_id)
-                each.journal_id = None
 
     def _held(self, nuki_id: NukiId, error: BridgeError, now: Moment) -> None:
         lane = self._lanes.get(nuki_id)

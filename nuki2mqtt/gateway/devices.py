@@ -98,6 +98,8 @@ class _Device:
     has_reported: bool = False
     rings: Rings = field(default_factory=Rings)
     entries: dict[str, _Entry] = field(default_factory=dict)
+    snapshot: Snapshot | None = None  # the last one, and what it was made of
+    snapshot_made_of: tuple[object, ...] = ()
 
 
 def _is_ahead(clock: BridgeClock, at: datetime, now: Moment) -> bool:
@@ -114,6 +116,32 @@ def _contradicts(entry: DeviceState, held: DeviceState) -> bool:
         return True
     pairs = ((entry.door_code, held.door_code), (entry.mode_code, held.mode_code))
     return any(one is not None and other is not None and one != other for one, other in pairs)
+
+
+def _make_snapshot(device: _Device) -> Snapshot:
+    """`Devices.snapshot` must know all that is read here."""
+    state = device.state
+    snapshot = Snapshot(
+        nuki_id=device.nuki_id,
+        device_type=device.device_type,
+        name=device.name or f"Nuki_{device.nuki_id}",
+        firmware=device.firmware,
+        has_keypad=device.has_keypad,
+        ring_at=device.rings.shown,
+        source=device.source,
+        seen=device.seen,
+        changed=device.changed,
+    )
+    if state is None:
+        return snapshot
+    return replace(
+        snapshot,
+        state_code=state.state_code,
+        mode_code=state.mode_code,
+        door_code=state.door_code,
+        battery=state.battery,
+        keypad_battery_critical=state.keypad_battery_critical,
+    )
 
 
 class Devices:
@@ -161,30 +189,16 @@ class Devices:
         return self._devices[nuki_id].link
 
     def snapshot(self, nuki_id: NukiId) -> Snapshot:
-        """What we last saw; the caller knows whether it is vouched for, by which Bridge, and how strong."""
+        """What we last saw; the caller knows whether it is vouched for, by which Bridge, and how strong.
+
+        The same object as long as nothing of it differs.
+        """
         device = self._devices[nuki_id]
-        state = device.state
-        snapshot = Snapshot(
-            nuki_id=nuki_id,
-            device_type=device.device_type,
-            name=device.name or f"Nuki_{nuki_id}",
-            firmware=device.firmware,
-            has_keypad=device.has_keypad,
-            ring_at=device.rings.shown,
-            source=device.source,
-            seen=device.seen,
-            changed=device.changed,
-        )
-        if state is None:
-            return snapshot
-        return replace(
-            snapshot,
-            state_code=state.state_code,
-            mode_code=state.mode_code,
-            door_code=state.door_code,
-            battery=state.battery,
-            keypad_battery_critical=state.keypad_battery_critical,
-        )
+        said = (device.device_type, device.name, device.firmware, device.has_keypad, device.rings.shown)
+        made_of = (*said, device.state, device.source, device.seen, device.changed)
+        if device.snapshot is None or device.snapshot_made_of != made_of:
+            device.snapshot, device.snapshot_made_of = _make_snapshot(device), made_of
+        return device.snapshot
 
     def forget_order(self, link: str) -> None:
         """The clock of this Bridge was set: its older timestamps say nothing about newer ones."""
@@ -278,14 +292,21 @@ class Devices:
         return Verdict(nuki_id=device.nuki_id, events=events + ring_events, doubt=doubt)
 
     def apply_lock_state(
-        self, link: str, nuki_id: NukiId, state: DeviceState, clock: BridgeClock | None, now: Moment
+        self, link: str, nuki_id: NukiId, state: DeviceState, clock: BridgeClock | None, now: Moment, *, sent: float
     ) -> Verdict | None:
-        """Take in the answer of a read that woke the lock; None for an unknown device."""
+        """Take in the answer of a read that woke the lock; None for an unknown device.
+
+        The answer may have been on its way for long, so that it counts as of `sent` (monotonic): what was reported
+        since is newer.
+        """
         device = self._devices.get(nuki_id)
         if device is None:
             return None
         ring_events = self._ring_events(device, state, Source.LOCK_STATE, link, clock, now)
+        if device.state is not None and device.time > sent and _contradicts(state, device.state):
+            return Verdict(nuki_id=nuki_id, events=ring_events)
         events = self._take(device, self._merge(device, state), Source.LOCK_STATE, link, now.monotonic, now)
+        device.time = sent
         self.settle(nuki_id, now)
         return Verdict(nuki_id=nuki_id, events=events + ring_events)
 

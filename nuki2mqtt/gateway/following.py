@@ -80,11 +80,15 @@ class Following:
         # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
         self._others = {link: known for link, known in memory.bridges.items() if link not in self.links}
         self._settings = settings
+        self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
+        # The last snapshots, with what they were made of: most events change nothing.
+        self._snapshots: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}
         self._own_callbacks = OwnCallbacks(
             settings.callback.host, instance=instance, secret=callback_secret, in_container=in_container
         )
         self._rssi: dict[str, dict[NukiId, int]] = {}
         self._events: deque[Happening] = deque()
+        self._received = 0.0  # when what is taken in just now arrived, on the monotonic clock
         self.events_dropped = 0
         self._told_once: dict[str, None] = {}
         self._news: list[News] = []
@@ -158,6 +162,7 @@ class Following:
     def handle_answer(self, event: BridgeAnswered, now: Moment) -> list[Effect]:
         """Take in an answer of a Bridge."""
         link = self.links[event.link]
+        self._received = now.monotonic if event.received is None else event.received
         job, effects = link.handle_answer(event, now, is_clock_trusted=self.is_clock_trusted(now))
         if job is None:
             return effects
@@ -261,16 +266,19 @@ class Following:
         elif answer.state is None:
             self.devices.settle(nuki_id, now)
         else:
-            verdict = self.devices.apply_lock_state(link.link, nuki_id, answer.state, link.facts.clock, now)
+            verdict = self.devices.apply_lock_state(
+                link.link, nuki_id, answer.state, link.facts.clock, now, sent=link.answered_sent
+            )
             if verdict is not None:
                 self.vouching.lock_state_read(nuki_id)
-                self._note(verdict, now)
+                self._note(verdict)
                 self._news.append(Observation(nuki_id, Source.LOCK_STATE, answer.state, now.monotonic))
         self._news.append(ReadEnded(nuki_id, link.answered_sent, answer.state))
 
     def handle_callback(self, event: CallbackReceived, now: Moment) -> list[Effect]:
         """Take in a callback: a hint that shows at once and brings `/list` forward."""
         link, report = self.links[event.link], event.report
+        self._received = now.monotonic if event.received is None else event.received
         if not self.is_active or self.is_ignored(report.nuki_id):
             return []
         link.bring_list_forward(now)
@@ -284,7 +292,7 @@ class Following:
         return self._take(link, verdict, now)
 
     def _take(self, link: BridgeLink, verdict: Verdict, now: Moment) -> list[Effect]:
-        self._note(verdict, now)
+        self._note(verdict)
         if not self.vouching.is_unreachable(verdict.nuki_id):
             link.drop_retry(verdict.nuki_id)
         if verdict.doubt is None:
@@ -298,12 +306,12 @@ class Following:
         text = f"Device {verdict.nuki_id}: {verdict.doubt}, and the reads of the day are spent (poll.forced_per_day)."
         return [Log(Level.DEBUG, text)]
 
-    def _note(self, verdict: Verdict, now: Moment) -> None:
+    def _note(self, verdict: Verdict) -> None:
         for event in verdict.events:
             if len(self._events) >= MAX_EVENTS:
                 self._events.popleft()
                 self.events_dropped += 1
-            self._events.append(Happening(verdict.nuki_id, event, now.monotonic))
+            self._events.append(Happening(verdict.nuki_id, event, self._received))
 
     def take_events(self) -> list[Happening]:
         """What happened since the last call, in order."""
@@ -313,14 +321,19 @@ class Following:
 
     # --- Time ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether `handle_timer` has nothing to do before its deadline; fast polling ends without one."""
+        return not any(link.is_fast for link in self.links.values())
+
     def next_deadline(self, now: float) -> float | None:
         """When something is to be done or a device falls silent."""
         if not self.is_active:
             return None
-        times: list[float | None] = [self.vouching.next_deadline(now)]
-        times += [link.next_deadline() for link in self.links.values()]
+        times = [link.next_deadline() for link in self.links.values()]
         times += [watch.next_deadline() for watch in self.watches.values()]
-        return min((time for time in times if time is not None), default=None)
+        times.append(self.vouching.next_deadline(now))
+        return min([time for time in times if time is not None], default=None)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Send what is due."""
@@ -346,6 +359,7 @@ class Following:
     def forget_device(self, nuki_id: NukiId) -> None:
         """A person has removed it; a Bridge that lists it again brings it back as a newcomer."""
         self.devices.remove(nuki_id)
+        self._snapshots.pop(nuki_id, None)
         self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
         for link in self.links.values():
             link.forget_device(nuki_id)
@@ -363,21 +377,26 @@ class Following:
 
     def shown_ids(self) -> Iterable[NukiId]:
         """The devices that are published, in the order of their first sight."""
-        return (nuki_id for nuki_id in self.devices.ids() if not self.is_ignored(nuki_id))
+        ids = self.devices.ids()
+        return [nuki_id for nuki_id in ids if nuki_id not in self._ignored] if self._ignored else ids
 
     def snapshot(self, nuki_id: NukiId, now: Moment) -> Snapshot:
-        """What is to be shown of a device."""
-        snapshot = self.devices.snapshot(nuki_id)
-        name = self.devices.link_of(nuki_id)
-        link = self.links.get(name)
+        """What is to be shown of a device; the same object as long as nothing of it differs."""
+        seen = self.devices.snapshot(nuki_id)
+        link_name = self.devices.link_of(nuki_id)
+        link = self.links.get(link_name)
         own = self._settings.devices.get(nuki_id)
-        return replace(
-            snapshot,
-            name=own.name if own is not None and own.name else snapshot.name,
-            stale=not self.vouching.is_vouched(nuki_id, now.monotonic),
-            bridge=None if link is None else link.bridge_id,
-            rssi_dbm=self._rssi.get(name, {}).get(nuki_id),
-        )
+        name = own.name if own is not None and own.name else seen.name
+        stale = not self.vouching.is_vouched(nuki_id, now.monotonic)
+        bridge = None if link is None else link.bridge_id
+        rssi_dbm = self.rssi_dbm(link_name, nuki_id)
+        made_of = (seen, name, stale, bridge, rssi_dbm)
+        former = self._snapshots.get(nuki_id)
+        if former is not None and former[0] == made_of:
+            return former[1]
+        snapshot = replace(seen, name=name, stale=stale, bridge=bridge, rssi_dbm=rssi_dbm)
+        self._snapshots[nuki_id] = made_of, snapshot
+        return snapshot
 
     def callback_of(self, name: str) -> OwnCallback | None:
         """Where this Bridge calls us."""
@@ -387,8 +406,7 @@ class Following:
 
     def is_ignored(self, nuki_id: NukiId) -> bool:
         """Whether the settings say to leave this device out."""
-        own = self._settings.devices.get(nuki_id)
-        return own is not None and own.ignore
+        return nuki_id in self._ignored
 
     def _set_own_callback(self, name: str, now: Moment) -> list[Effect]:
         return [effect for text in self._own_callbacks.set(self.links[name], now) for effect in self._once(text)]

@@ -103,7 +103,7 @@ class ForcedReads:
 
     def next_due(self) -> float | None:
         """When the next read is due."""
-        return min((wish.due for wish in self._wishes.values()), default=None)
+        return min([wish.due for wish in self._wishes.values()]) if self._wishes else None
 
     def take(self, now: float) -> tuple[NukiId, int] | None:
         """The device to read now and its type, counted as read; None if none is due."""

@@ -1,5 +1,6 @@
 """Routes each event to the part that knows, collects the effects."""
 
+import math
 from typing import assert_never
 
 from nuki2mqtt.gateway.bridge_problems import pair_command
@@ -68,13 +69,14 @@ class Gateway:
         self._taking = Taking(settings, identity, self._tree, self._publications, self._following, self._topics, memory)
         self._memory = memory
         self._must_save_again = False
-        self._last_refusal: str | None = None
         self._state_file_problem = identity.state_file_problem
         self._no_broker_at: float | None = identity.started.monotonic + NO_BROKER_S
         self._born_at: float | None = None
         self._stop_at: float | None = None
         self._is_ending = False
         self._last = identity.started.monotonic
+        # Following and taking have nothing to do before then, unless they are told something; None: nobody knows.
+        self._rests_until: float | None = None
 
     def _make_telling(self) -> Telling:
         return Telling(self._settings, self._identity, self._tree, self._publications, self._topics)
@@ -94,12 +96,15 @@ class Gateway:
     def handle(self, event: Event, now: Moment) -> list[Effect]:
         """Take in one event."""
         self._last = now.monotonic
+        is_new = True  # for following or taking
         match event:
             case MqttReceived(topic) if (kind := self._tree.parse(topic)) in ORDERS:
                 is_ours = self._session.role is Role.OWNER and self._telling.has_announced
                 effects = self._taking.take(event, kind, now) if is_ours else []
             case MqttConnected() | MqttSubscribed() | MqttReceived():
-                effects = self._heard(self._session.handle(event, now.monotonic), now)
+                news = self._session.handle(event, now.monotonic)
+                is_new = bool(news)
+                effects = self._heard(news, now)
                 if isinstance(event, MqttConnected):
                     level = Level.INFO if self._session.role is Role.OWNER else Level.DEBUG
                     effects.append(Log(level, f"Connected to the broker, MQTT {event.protocol}."))
@@ -110,9 +115,11 @@ class Gateway:
                 if self._session.role is Role.LOOKING and self._no_broker_at is None:
                     self._no_broker_at = now.monotonic + NO_BROKER_S
             case MqttPublished() | MqttRefused():
-                self._publications.ended(event)
-                self._taking.delivered(self._publications.take_delivered())
-                effects = [] if isinstance(event, MqttPublished) else [self._refused(event)]
+                said_on = self._publications.ended(event)
+                delivered = self._publications.take_delivered()
+                is_new = bool(delivered)
+                self._taking.delivered(delivered)
+                effects = [] if isinstance(event, MqttPublished) else [self._session.refused(said_on, event.reason)]
             case BridgeAnswered():
                 effects = self._following.handle_answer(event, now)
             case CallbackReceived():
@@ -123,12 +130,12 @@ class Gateway:
                 text = f"The callback door is closed: {reason} Polling goes on, changes come later."
                 effects = [Log(Level.WARNING, text)]
             case MemorySaved():
+                is_new = False
                 self._state_file_problem = None
                 effects = []
             case MemoryNotSaved(reason):
-                is_new = self._state_file_problem != reason
+                effects = [Log(Level.ERROR, reason)] if self._state_file_problem != reason else []
                 self._state_file_problem = reason
-                effects = [Log(Level.ERROR, reason)] if is_new else []
             case BridgePaired():
                 effects = self._following.paired(event, now)
             case StopRequested():
@@ -136,27 +143,33 @@ class Gateway:
             case _:
                 assert_never(event)
         is_ack = isinstance(event, MqttPublished | MqttRefused | MqttReceived | MemorySaved)
-        return effects + self._settle(now, may_show=not is_ack or self._taking.has_something_to_show)
+        may_show = not is_ack or self._taking.has_something_to_show
+        return effects + self._settle(now, is_new=is_new, may_show=may_show)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""
         self._last = now.monotonic
-        effects = self._heard(self._session.handle_timer(now.monotonic), now)
+        news = self._session.handle_timer(now.monotonic)
+        is_new = bool(news)
+        effects = self._heard(news, now)
         if self._no_broker_at is not None and now.monotonic >= self._no_broker_at:
             self._no_broker_at = None
             if self._session.protocol is None and self._session.role is Role.LOOKING:
                 effects += self._activate(now)
+                is_new = True
         if self._born_at is not None and now.monotonic >= self._born_at:
             self._born_at = None
             self._publications.say_again(lambda _: True)
-        return effects + self._settle(now, may_show=True)
+        return effects + self._settle(now, is_new=is_new, may_show=True)
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` wants to be called, on the monotonic clock."""
-        times = [self._no_broker_at, self._born_at, self._stop_at]
-        times += [self._session.next_deadline(), self._telling.next_deadline()]
-        times += [self._following.next_deadline(self._last), self._taking.next_deadline()]
-        return min((time for time in times if time is not None), default=None)
+        work = (self._following.next_deadline(self._last), self._taking.next_deadline())
+        times = [time for time in work if time is not None]
+        self._rests_until = min(times, default=math.inf)
+        others = (self._session.next_deadline(), self._telling.next_deadline())
+        times += [time for time in (*others, self._no_broker_at, self._born_at, self._stop_at) if time is not None]
+        return min(times, default=None)
 
     # --- Broker -------------------------------------------------------------------------------------------------------
 
@@ -210,38 +223,42 @@ class Gateway:
             "`mqtt.base_topic`."
         )
 
-    def _refused(self, event: MqttRefused) -> Log:
-        is_new = event.reason != self._last_refusal
-        self._last_refusal = event.reason
-        text = f"The broker refused a message: {event.reason}. Check its access rules (ACL) for us."
-        return Log(Level.WARNING if is_new else Level.DEBUG, text)
-
     # --- After each event ---------------------------------------------------------------------------------------------
 
-    def _settle(self, now: Moment, *, may_show: bool) -> list[Effect]:
-        effects = self._taking.hear(now) + self._taking.settle(now)
-        calls = self._following.handle_timer(now)
-        effects += self._taking.hear(now)
+    def _settle(self, now: Moment, *, is_new: bool, may_show: bool) -> list[Effect]:
+        effects: list[Effect] = []
+        calls: list[Effect] = []
+        if is_new or not self._is_resting(now):
+            self._rests_until = None
+            effects = self._taking.hear(now) + self._taking.settle(now)
+            calls = self._following.handle_timer(now)
+            effects += self._taking.hear(now)
         problem = self._state_file_problem
         if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
             self._must_save_again = problem is not None
         # Before an order goes to the wire, what it relies on is in the state file, and that it was accepted is said.
-        effects = self._remember() + effects
-        effects += self._publications.flush(now.monotonic) + calls
+        # A disk may take its time: what does not rely on it goes before.
+        remember = self._remember()
+        first = self._publications.flush(now.monotonic, is_kept=False) if remember else []
+        effects = [*first, *remember, *effects, *self._publications.flush(now.monotonic), *calls]
         return effects + self._end(now)
 
+    def _is_resting(self, now: Moment) -> bool:
+        """Whether following and taking would have nothing to do, as after most acknowledgements."""
+        is_before = self._rests_until is not None and now.monotonic < self._rests_until
+        return is_before and self._following.is_steady and self._taking.is_steady
+
     def _remember(self) -> list[Effect]:
-        memory = Memory(
-            bridges=self._following.remember_bridges(),
-            devices=dict(self._topics.known),
-            retired_topics=dict(self._topics.retired),
-            journal=self._taking.journal,
-            announced={topic: dict(components) for topic, components in self._topics.announced.items()},
-        )
-        if memory == self._memory and not self._must_save_again:
+        topics, journal, bridges = self._topics, self._taking.journal, self._following.remember_bridges()
+        former = self._memory
+        is_same = (bridges, topics.known, journal) == (former.bridges, former.devices, former.journal)
+        is_same = is_same and (topics.retired, topics.announced) == (former.retired_topics, former.announced)
+        if is_same and not self._must_save_again:
             return []
-        self._memory, self._must_save_again = memory, False
-        return [Remember(memory)]
+        announced = {topic: dict(components) for topic, components in topics.announced.items()}
+        self._memory = Memory(bridges, dict(topics.known), dict(topics.retired), journal, announced)
+        self._must_save_again = False
+        return [Remember(self._memory)]
 
     # --- The end ------------------------------------------------------------------------------------------------------
 

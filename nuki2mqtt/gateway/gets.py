@@ -71,7 +71,7 @@ class Gets:
 
     def next_deadline(self) -> float | None:
         """When somebody has waited long enough."""
-        return min((get.received + PATIENCE_S for get in self._under_way), default=None)
+        return min([get.received + PATIENCE_S for get in self._under_way]) if self._under_way else None
 
     def handle_timer(self, now: Moment) -> None:
         """End what has waited long enough."""

@@ -44,8 +44,16 @@ QUIET_CHANGE_S = 300.0  # docs/topics.md, "Device"
 
 @dataclass(slots=True)
 class _Shown:
+    """What was said, at a monotonic time; `snapshot` and `topic` are those of the last look, None to look anew.
+
+    `core` is `said` without what may differ for a while.
+    """
+
+    said: Snapshot
     core: Snapshot
     at: float
+    snapshot: Snapshot | None
+    topic: str
 
 
 class Projection:
@@ -67,11 +75,13 @@ class Projection:
         self._features: dict[NukiId, frozenset[Feature]] = {}
         self._remembered: set[str] = set()
         self._health: GatewayHealth | None = None
+        self._waiting: list[int] = []
+        self._health_payload = b""
         # What the rendered topics were rendered from: most reports change nothing.
         self._facts: dict[NukiId, DeviceFacts] = {}
         self._bridges: dict[str, tuple[object, ...]] = {}
         self._shown_bridges: dict[str, NukiId] = {}
-        self._listings: tuple[DeviceListing, ...] | None = None
+        self._listed: list[tuple[NukiId, DeviceMemory, int]] | None = None
         self._discovery = DiscoveryContext(
             base_topic=tree.base,
             prefix=tree.prefix,
@@ -89,11 +99,19 @@ class Projection:
         """
         if snapshot.source is None and (snapshot.bridge is None or topic in self._remembered):
             return
-        core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
         shown = self._shown.get(snapshot.nuki_id)
+        if shown is not None and shown.snapshot is snapshot and shown.topic == topic and not again:
+            # All that follows was done with just this.
+            if now.monotonic - shown.at < QUIET_CHANGE_S:
+                return
+            if shown.said is snapshot:
+                shown.at = now.monotonic
+                return
+        core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
         if again or shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
-            self._shown[snapshot.nuki_id] = _Shown(core, now.monotonic)
+            shown = self._shown[snapshot.nuki_id] = _Shown(snapshot, core, now.monotonic, snapshot, topic)
             self._say_snapshot(snapshot, topic, again=again)
+        shown.snapshot, shown.topic = snapshot, topic
         is_online = not snapshot.stale
         self._say(self._tree.availability(topic), render_availability(is_online=is_online), Rank.DEVICE)
         self._discover_device(snapshot, topic)
@@ -114,11 +132,21 @@ class Projection:
             empty = Snapshot(nuki_id=nuki_id, device_type=device.device_type, name=device.name)
             payload = render_snapshot(empty) if retained is None else retained.stale
             self._say(self._tree.device(device.topic), payload, Rank.DEVICE)
-        elif retained is not None:
-            self._say(self._tree.device(device.topic), b"", Rank.DEVICE)
         if self._settings.mqtt.output is not Output.JSON:
             self._say(self._tree.attribute(device.topic, "stale"), b"true", Rank.DEVICE)
+        for topic in self._unfed(device.topic):
+            self._publications.clear(topic, Rank.DEVICE)
         self._say(self._tree.availability(device.topic), OFFLINE, Rank.DEVICE)
+
+    def _unfed(self, topic: str) -> list[str]:
+        """What another `mqtt.output` has fed below a device's topic: nobody would ever say it anew."""
+        match self._settings.mqtt.output:
+            case Output.JSON:
+                return [self._tree.attribute(topic, path) for path in attribute_paths()]
+            case Output.ATTRIBUTE:
+                return [self._tree.device(topic)]
+            case _:
+                return []
 
     def tell_event(self, event: DeviceEvent, topic: str, received: float) -> None:
         """Say that something happened, of which we heard at a monotonic time."""
@@ -141,6 +169,9 @@ class Projection:
             old += [self._tree.attribute(topic, path) for path in attribute_paths()]
         for name in old:
             self._say(name, b"", Rank.DEVICE)
+        # Whoever has this topic now says all of it anew.
+        for shown in self._shown.values():
+            shown.snapshot = None
 
     def _discover_device(self, snapshot: Snapshot, topic: str) -> None:
         seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features
@@ -167,20 +198,22 @@ class Projection:
 
     def show_devices(self, following: Following, devices: dict[NukiId, DeviceMemory]) -> None:
         """Say the list of all devices that this process has seen."""
+        types = following.devices.device_type
+        listed = [(id_, devices[id_], types(id_)) for id_ in following.shown_ids() if id_ in devices]
+        if listed == self._listed:
+            return
+        self._listed = listed
         listings = tuple(
             DeviceListing(
                 nuki_id=nuki_id,
-                name=devices[nuki_id].name,
-                topic=devices[nuki_id].topic,
-                device_type=following.devices.device_type(nuki_id),
-                permitted=self._settings.permitted(nuki_id, following.devices.device_type(nuki_id)),
+                name=device.name,
+                topic=device.topic,
+                device_type=device_type,
+                permitted=self._settings.permitted(nuki_id, device_type),
             )
-            for nuki_id in following.shown_ids()
-            if nuki_id in devices
+            for nuki_id, device, device_type in listed
         )
-        if listings != self._listings:
-            self._listings = listings
-            self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
+        self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
 
     # --- Bridges and gateway ------------------------------------------------------------------------------------------
 
@@ -231,12 +264,13 @@ class Projection:
 
     def show_health(self, health: GatewayHealth, *, again: bool) -> None:
         """Say how we fare, at change and when the minute is over."""
-        # What comes and goes with every message is no change worth a message.
-        bridges = tuple(replace(bridge, queue=0) for bridge in health.bridges)
-        steady = replace(health, bridges=bridges, events_waiting=0)
-        if again or steady != self._health:
-            self._health = steady
-            self._publications.say(self._tree.gateway_health, render_health(health), Rank.GATEWAY, again=again)
+        is_news = health != self._health
+        if not again and not is_news:
+            return
+        waiting = [health.events_waiting, *[bridge.queue for bridge in health.bridges]]
+        if is_news or waiting != self._waiting:
+            self._health, self._waiting, self._health_payload = health, waiting, render_health(health)
+        self._publications.say(self._tree.gateway_health, self._health_payload, Rank.GATEWAY, again=again)
 
     def _say(self, topic: str, payload: bytes, rank: Rank) -> None:
         self._publications.say(topic, payload, rank)

@@ -3,13 +3,14 @@
 States: only the newest payload of a topic is kept and only differences are said; after a new connection
 everything is said again, in the order of their ranks. Events: never retained, kept until the broker has them,
 said on `event/late` when 10 s have passed since we received them, or when the connection broke while they were
-under way; at most 1,000 wait, the oldest is dropped and counted. Replies to commands and requests: the same, in a
-queue of their own, so that no flood of commands costs a ring, bounded likewise; they are said however late. At most
-20 messages are under way, so that a stalled broker costs no memory.
+under way; at most 1,000 wait, the oldest is dropped and counted. Replies to commands and requests: the same, in
+queues of their own, so that no flood of commands costs a ring, bounded likewise; they are said however late, failures,
+which are events, on `event/late` then. At most 20 messages are under way, so that a stalled broker costs no memory.
+What the broker refuses of states is said again each minute, and at once when something refused was taken.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -35,7 +36,8 @@ class Rank(IntEnum):
 class _Said:
     payload: bytes
     rank: Rank
-    qos: int
+    qos: int = 1
+    is_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Event:
     correlation: bytes | None = None
     retain: bool = False
     is_reply: bool = False
+    is_failure: bool = False
     mark: str | None = None
 
     @property
@@ -63,12 +66,14 @@ class Publications:
         self._wanted: dict[str, _Said] = {}
         self._dirty: dict[str, None] = {}
         self._events: deque[_Event] = deque()
+        self._failures: deque[_Event] = deque()
         self._replies: deque[_Event] = deque()
         self._reply_bytes = 0
         self._delivered: list[str] = []
         self._clearing: set[str] = set()  # waiting to be cleared: once is enough
         self._under_way: dict[int, _Event | str] = {}
         self._with_broker: set[str] = set()
+        self._refused: set[str] = set()
         self._ids = 0
         self._is_open = False
 
@@ -80,7 +85,7 @@ class Publications:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        return not self._under_way and not self._dirty and not self._events and not self._replies
+        return not self._under_way and not self._dirty and not self._events and not self._failures and not self._replies
 
     def say(self, topic: str, payload: bytes, rank: Rank, *, qos: int = 1, again: bool = False) -> None:
         """Make this the retained payload of the topic; an equal one is said anew only if `again`."""
@@ -88,6 +93,11 @@ class Publications:
         if again or self._wanted.get(topic) != said:
             self._wanted[topic] = said
             self._dirty[topic] = None
+
+    def clear(self, topic: str, rank: Rank) -> None:
+        """Take what a former process said from the broker, once: not again on each connection."""
+        self._wanted[topic] = _Said(b"", rank, is_once=True)
+        self._dirty[topic] = None
 
     def said(self, topic: str) -> bytes | None:
         """The newest payload of a topic."""
@@ -116,28 +126,43 @@ class Publications:
     ) -> None:
         """Say something once that somebody's message brought about; an empty retained one clears the topic.
 
-        `take_delivered` gives the mark when the broker has it.
+        With a `late_topic` it is an event, too, and goes before the others. `take_delivered` gives the mark when the
+        broker has it.
         """
         if retain and topic in self._clearing:
             return
         if retain:
             self._clearing.add(topic)
-        self._reply_bytes += len(topic) + len(payload) + len(correlation or b"")
-        self._replies.append(
-            _Event(topic, late_topic or topic, payload, received, correlation, retain, is_reply=True, mark=mark)
+        reply = _Event(
+            topic,
+            late_topic or topic,
+            payload,
+            received,
+            correlation,
+            retain,
+            is_reply=True,
+            is_failure=late_topic is not None,
+            mark=mark,
         )
+        self._reply_bytes += reply.size
+        self._waiting_for(reply).append(reply)
         self._drop_oldest()
+
+    def _waiting_for(self, event: _Event) -> deque[_Event]:
+        if not event.is_reply:
+            return self._events
+        return self._failures if event.is_failure else self._replies
 
     def _drop_oldest(self) -> None:
         while len(self._events) > MAX_EVENTS:
             self._events.popleft()
             self.events_dropped += 1
-        while len(self._replies) > MAX_REPLIES or self._reply_bytes > MAX_REPLY_BYTES:
-            self._next_reply()
+        while len(self._replies) + len(self._failures) > MAX_REPLIES or self._reply_bytes > MAX_REPLY_BYTES:
+            self._next_reply(self._failures or self._replies)
             self.events_dropped += 1
 
-    def _next_reply(self) -> _Event:
-        reply = self._replies.popleft()
+    def _next_reply(self, waiting: deque[_Event]) -> _Event:
+        reply = waiting.popleft()
         self._reply_bytes -= reply.size
         if reply.retain:
             self._clearing.discard(reply.topic)
@@ -147,13 +172,21 @@ class Publications:
         """A new connection is ready: say everything again, by rank."""
         self.closed()
         self._is_open = True
+        self._refused.clear()
         ranks = sorted(self._wanted, key=lambda topic: self._wanted[topic].rank)
         self._dirty = dict.fromkeys(ranks)
 
     def say_again(self, matches: Callable[[Rank], bool]) -> None:
         """Say all topics of some ranks again (Home Assistant was born)."""
-        ranks = sorted((topic for topic, said in self._wanted.items() if matches(said.rank)), key=self._rank_of)
-        for topic in ranks:
+        self._say_all_again(topic for topic, said in self._wanted.items() if matches(said.rank))
+
+    def say_refused_again(self) -> None:
+        """Say once more what the broker has refused: its rules may have changed."""
+        refused, self._refused = self._refused, set()
+        self._say_all_again(topic for topic in refused if topic in self._wanted)
+
+    def _say_all_again(self, topics: Iterable[str]) -> None:
+        for topic in sorted(topics, key=self._rank_of):
             self._dirty.setdefault(topic)
 
     def _rank_of(self, topic: str) -> Rank:
@@ -165,10 +198,9 @@ class Publications:
         # The broker may have them already: said twice, nothing should act on them twice.
         under_way = (item for item in self._under_way.values() if isinstance(item, _Event))
         waiting = [replace(event, topic=event.late_topic) for event in under_way]
-        self._events.extendleft(reversed([event for event in waiting if not event.is_reply]))
-        replies = [event for event in waiting if event.is_reply]
-        self._replies.extendleft(reversed(replies))
-        self._reply_bytes += sum(reply.size for reply in replies)
+        for event in reversed(waiting):
+            self._waiting_for(event).appendleft(event)
+        self._reply_bytes += sum(event.size for event in waiting if event.is_reply)
         self._under_way.clear()
         self._drop_oldest()
 
@@ -178,42 +210,77 @@ class Publications:
         self._wanted.clear()
         self._dirty.clear()
         self._with_broker.clear()
+        self._refused.clear()
         self._events.clear()
+        self._failures.clear()
         self._replies.clear()
         self._clearing.clear()
         self._reply_bytes = 0
 
-    def ended(self, event: MqttPublished | MqttRefused) -> None:
-        """A message is with the broker, or will never be."""
+    def ended(self, event: MqttPublished | MqttRefused) -> str | None:
+        """A message is with the broker, or will never be; gives its topic."""
         item = self._under_way.pop(event.message_id, None)
-        if isinstance(item, _Event) and item.mark is not None:
-            self._delivered.append(item.mark)
-        if isinstance(item, str) and isinstance(event, MqttPublished) and item not in self._under_way.values():
-            self._with_broker.add(item)
+        if item is None:
+            return None
+        if isinstance(item, _Event):
+            if item.mark is not None:
+                self._delivered.append(item.mark)
+            return item.topic
+        if isinstance(event, MqttPublished):
+            self._taken(item)
+        else:
+            self._refused.add(item)
+        return item
+
+    def _taken(self, topic: str) -> None:
+        if topic not in self._under_way.values():
+            self._with_broker.add(topic)
+            if topic not in self._dirty and self._wanted[topic].is_once:
+                del self._wanted[topic]
+        if topic in self._refused:
+            # Its rules have changed. What was refused beside it is tried once; not for each of those again.
+            self._refused.discard(topic)
+            self.say_refused_again()
 
     def take_delivered(self) -> list[str]:
         """The marks of replies that have left us since the last call."""
         delivered, self._delivered = self._delivered, []
         return delivered
 
-    def flush(self, now: float) -> list[Effect]:
-        """What may go out now: states first, since an event is about a state that was said."""
+    def flush(self, now: float, *, is_kept: bool = True) -> list[Effect]:
+        """What may go out now: states first, since an event is about a state that was said.
+
+        Without `is_kept` only what does not rely on the state file: no announcement, which must be known to be
+        taken back, and no reply, whose command must have its end after a crash.
+        """
         effects: list[Effect] = []
         while self._is_open and len(self._under_way) < MAX_UNDER_WAY:
-            if self._dirty:
-                topic = next(iter(self._dirty))
+            topic = self._next_state(is_kept=is_kept)
+            event = self._next_event(is_kept=is_kept) if topic is None else None
+            if topic is not None:
                 del self._dirty[topic]
                 self._with_broker.discard(topic)
                 said = self._wanted[topic]
                 effects.append(self._publish(topic, topic, said.payload, said.qos, retain=True))
-            elif self._events or self._replies:
-                event = self._events.popleft() if self._events else self._next_reply()
-                is_late = now - event.received >= LATE_AFTER_S
-                topic = event.late_topic if is_late else event.topic
-                effects.append(self._publish(event, topic, event.payload, 1, event.retain, event.correlation))
+            elif event is not None:
+                if now - event.received >= LATE_AFTER_S:
+                    event = replace(event, topic=event.late_topic)
+                effects.append(self._publish(event, event.topic, event.payload, 1, event.retain, event.correlation))
             else:
                 break
         return effects
+
+    def _next_state(self, *, is_kept: bool) -> str | None:
+        if is_kept:
+            return next(iter(self._dirty), None)
+        return next((topic for topic in self._dirty if self._rank_of(topic) is not Rank.DISCOVERY), None)
+
+    def _next_event(self, *, is_kept: bool) -> _Event | None:
+        if self._events:
+            return self._events.popleft()
+        if self._failures:
+            return self._next_reply(self._failures)
+        return self._next_reply(self._replies) if self._replies and is_kept else None
 
     def _publish(
         self,

@@ -29,6 +29,7 @@ from nuki2mqtt.protocol.bridge_api import (
     RebootRequest,
     SuccessAnswer,
 )
+from nuki2mqtt.protocol.bridge_texts import STARS, is_secret_key
 from nuki2mqtt.protocol.command_payloads import BadCommand, RequestOrder, parse_request, render_response
 from nuki2mqtt.protocol.payloads import render_time
 from nuki2mqtt.protocol.topics import TopicTree
@@ -49,7 +50,6 @@ VERBS = (
 LATER_VERBS = ("find", "pair", "sync")
 # What changes something waits until it is sure that no other gateway does the same.
 _CHANGING = frozenset({"callback_remove", "bridge_reboot", "device_remove"})
-_HIDDEN = ("url", "token", "hash", "nonce")
 
 
 class CannotError(Exception):
@@ -221,9 +221,9 @@ class Requests:
             shown = [
                 {
                     "at": None if entry.at is None else render_time(entry.at),
-                    "type": entry.type,
+                    "type": link.hide(entry.type),
                     "id": None if entry.nuki_id is None else str(entry.nuki_id),
-                    **{key: "***" if key.lower() in _HIDDEN else text for key, text in entry.details},
+                    **{link.hide(key): STARS if is_secret_key(key) else link.hide(text) for key, text in entry.details},
                 }
                 for entry in entries
             ]
@@ -304,6 +304,7 @@ class Requests:
     def _answered(self, question: _Question, link: str, then: Then, answer: Answer | BridgeError, now: Moment) -> None:
         if question not in self._questions:
             return  # given up
+        answer = self._following.links[link].hide_secrets(answer)
         if isinstance(answer, BridgeError):
             self._part(question, link, {}, f"the Bridge gave no answer ({answer})", now)
             return
@@ -347,7 +348,7 @@ class Requests:
 
     def next_deadline(self) -> float | None:
         """When somebody has waited long enough."""
-        return min((question.deadline for question in self._questions), default=None)
+        return min([question.deadline for question in self._questions]) if self._questions else None
 
     def handle_timer(self, now: Moment) -> None:
         """Answer what has waited long enough."""

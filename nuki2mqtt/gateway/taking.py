@@ -13,7 +13,7 @@ from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.requests import Requests
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, Memory, Moment, MqttReceived, SentOpening
+from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Memory, Moment, MqttReceived
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol.payloads import render_time, snapshot_body
@@ -54,8 +54,8 @@ class Taking:
         )
 
     @property
-    def journal(self) -> dict[str, SentOpening]:
-        """The opening commands that were sent, for the state file."""
+    def journal(self) -> dict[str, JournalEntry]:
+        """The accepted commands, for the state file."""
         return self._commanding.journal
 
     @property
@@ -114,10 +114,15 @@ class Taking:
         self._requests.handle_timer(now)
         return self._commanding.settle(now)
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether `settle` has nothing to do before its deadline; a command under way may find a Bridge at any time."""
+        return self._commanding.commands.under_way == 0
+
     def next_deadline(self) -> float | None:
         """When `settle` wants to be called."""
         times = (self._commanding.next_deadline(), self._requests.next_deadline())
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     # --- Views --------------------------------------------------------------------------------------------------------
 

@@ -75,10 +75,10 @@ class Telling:
 
     def next_deadline(self) -> float | None:
         """When the next minute's health is due, or something is to be left out of an announcement."""
-        times = [self._announcements.next_deadline()]
-        if self.has_announced and not self._is_holding:
-            times.append(self._health_at)
-        return min((time for time in times if time is not None), default=None)
+        left_out_at = self._announcements.next_deadline()
+        if not self.has_announced or self._is_holding:
+            return left_out_at
+        return self._health_at if left_out_at is None else min(left_out_at, self._health_at)
 
     def tell(
         self,
@@ -102,9 +102,10 @@ class Telling:
         snapshots = [taking.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
         for topic in self._topics.assign(snapshots):
             self._projection.clear_device(topic)
+        vouching = following.vouching
+        online = {name: vouching.is_bridge_online(name, now.monotonic) for name in following.links}
         for name, link in following.links.items():
-            is_online = following.vouching.is_bridge_online(name, now.monotonic)
-            self._projection.show_bridge(link, is_online=is_online)
+            self._projection.show_bridge(link, is_online=online[name])
         seen_anew = taking.take_seen_anew()
         for snapshot in snapshots:
             topic = self._topics.known[snapshot.nuki_id].topic
@@ -116,20 +117,23 @@ class Telling:
         is_minute_over = now.monotonic >= self._health_at
         if is_minute_over:
             self._health_at = now.monotonic + HEALTH_S
-        self._projection.show_health(self._health(session, following, taking, state_file, now), again=is_minute_over)
+            self._publications.say_refused_again()
+        health = self._health(session, following, taking, state_file, online)
+        self._projection.show_health(health, again=is_minute_over)
         return is_minute_over
 
     def _health(
-        self, session: BrokerSession, following: Following, taking: Taking, state_file: str | None, now: Moment
+        self,
+        session: BrokerSession,
+        following: Following,
+        taking: Taking,
+        state_file: str | None,
+        online: dict[str, bool],
     ) -> GatewayHealth:
-        bridges = (
-            bridge_health(
-                link,
-                is_online=following.vouching.is_bridge_online(name, now.monotonic),
-                lost_callbacks=following.watches[name].lost,
-            )
+        bridges = [
+            bridge_health(link, is_online=online[name], lost_callbacks=following.watches[name].lost)
             for name, link in following.links.items()
-        )
+        ]
         return GatewayHealth(
             instance=self._identity.instance,
             started=self._identity.started.wall,

@@ -53,11 +53,12 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentOpening:
-    """An opening command that was sent: after a crash it is not sent again, and its repeats are refused.
+class JournalEntry:
+    """A command that was accepted: after a crash it has its end, is not sent again, and repeats that open are refused.
 
     `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
-    our wall clock. `correlation` is in hex. `is_ended`: its end was said.
+    our wall clock. `correlation` is in hex. `opens`: it lets somebody in. `end` is what is said of its end, as JSON,
+    once it is known, with `may_have_acted`. `is_ended`: the broker has it.
     """
 
     device: NukiId
@@ -68,6 +69,9 @@ class SentOpening:
     response_topic: str | None = None
     correlation: str | None = None
     is_ended: bool = False
+    opens: bool = True
+    end: str | None = None
+    may_have_acted: bool = True
 
     def read_transaction(self) -> object:
         """The transaction as a JSON value; None without one, and for what no process of ours has written."""
@@ -77,6 +81,13 @@ class SentOpening:
         except (ValueError, RecursionError):
             return None
         return value
+
+    def read_end(self) -> bytes | None:
+        """What is said of its end; None before it is known, and for what no process of ours has written."""
+        try:
+            return self.end.encode() if self.end and isinstance(json.loads(self.end), dict) else None
+        except (ValueError, RecursionError):
+            return None
 
     def read_correlation(self) -> bytes | None:
         """The correlation data; None without, and for what no process of ours has written."""
@@ -90,14 +101,14 @@ class SentOpening:
 class Memory:
     """Everything that outlives the process.
 
-    `retired_topics` are slugs never to be reused by chance, `journal` the opening commands that were sent.
+    `retired_topics` are slugs never to be reused by chance, `journal` the commands that were accepted.
     `announced` is what Home Assistant was told of: by discovery topic, component keys with their platforms.
     """
 
     bridges: dict[str, BridgeMemory] = field(default_factory=dict)
     devices: dict[NukiId, DeviceMemory] = field(default_factory=dict)
     retired_topics: dict[str, NukiId] = field(default_factory=dict)
-    journal: dict[str, SentOpening] = field(default_factory=dict)
+    journal: dict[str, JournalEntry] = field(default_factory=dict)
     announced: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -156,20 +167,25 @@ class MqttRefused:
 
 @dataclass(frozen=True, slots=True)
 class BridgeAnswered:
-    """A call to a Bridge ended. `local_host` is our address on that connection, where there was one."""
+    """A call to a Bridge ended. `local_host` is our address on that connection, where there was one.
+
+    `received` is the monotonic time of that, as of a message.
+    """
 
     link: str
     call_id: int
     answer: Answer | BridgeError
     local_host: str | None = None
+    received: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackReceived:
-    """A Bridge knocked at its own callback path."""
+    """A Bridge knocked at its own callback path; `received` is the monotonic time of that, as of a message."""
 
     link: str
     report: Report
+    received: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ With two Bridges a device needs one Bridge without a cause of its own. A Bridge 
 of these rules.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nuki2mqtt.model.device import NukiId
@@ -80,12 +80,9 @@ class Vouching:
 
     def next_deadline(self, now: float) -> float | None:
         """When the next device falls silent."""
-        return min((sight.silent_from for sight in self._sights() if sight.silent_from > now), default=None)
-
-    def _sights(self) -> Iterator[_Sight]:
-        yield from self._bridges.values()
-        for causes in self._devices.values():
-            yield from causes.sights.values()
+        groups = [self._bridges, *[causes.sights for causes in self._devices.values()]]
+        times = [sight.silent_from for sights in groups for sight in sights.values() if sight.silent_from > now]
+        return min(times, default=None)
 
     # --- What is heard ----------------------------------------------------------------------------------
 

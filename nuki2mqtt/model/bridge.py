@@ -1,6 +1,6 @@
 """What is known of one Nuki Bridge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nuki2mqtt.model.device import NukiId
 
@@ -10,10 +10,10 @@ SOFTWARE_BRIDGE = 2
 
 @dataclass(frozen=True, slots=True)
 class CallbackSlot:
-    """One of the three callback slots: its number and the URL in it (which may contain a secret)."""
+    """One of the three callback slots: its number and the URL in it (which may contain a secret, and is not shown)."""
 
     id: int
-    url: str
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

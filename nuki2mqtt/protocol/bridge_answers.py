@@ -5,7 +5,7 @@ that is absent or of a wrong type is None and never an error.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -16,6 +16,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import DeviceState, Report, Source
 from nuki2mqtt.protocol import bridge_bodies as bodies
 from nuki2mqtt.protocol.bridge_bodies import JsonObject
+from nuki2mqtt.protocol.bridge_texts import STARS, clear_log_text, clear_text, is_secret_key
 
 # Bounds of ours, far above what a Bridge sends (three callbacks by section 5, 100 log entries by section 6).
 _MAX_DEVICES = 256
@@ -49,16 +50,21 @@ class AuthAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SuccessAnswer:
-    """`/configAuth`, `/unpair`, `/callback/add`, `/callback/remove`: yes or no, and why not."""
+    """`/configAuth`, `/unpair`, `/callback/add`, `/callback/remove`: yes or no, and why not.
+
+    `message` is the Bridge's own text, without what looks like a secret.
+    """
 
     success: bool
-    message: str | None = None
+    message: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_body(cls, body: bytes) -> Self:
         """Read the answer; raises UnreadableBody."""
         data = bodies.load_object(body)
-        return cls(_required_success(data), bodies.read_text(data, "message", _MAX_TEXT_CHARS))
+        message = data.get("message")
+        said = clear_text(message, _MAX_TEXT_CHARS) if isinstance(message, str) else None
+        return cls(_required_success(data), said or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +198,15 @@ class CallbackListAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One line of the Bridge's own log; `details` are its other fields as text, in the Bridge's order."""
+    """One line of the Bridge's own log; `details` are its other fields as text, in the Bridge's order.
+
+    All texts are without what looks like a secret.
+    """
 
     at: datetime | None
-    type: str
+    type: str = field(repr=False)
     nuki_id: NukiId | None = None
-    details: tuple[tuple[str, str], ...] = ()
+    details: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +290,16 @@ def _slots(callbacks: list[object]) -> Iterator[CallbackSlot]:
 
 
 def _log_entry(entry: JsonObject) -> LogEntry:
-    details = [
-        (bodies.safe_text(key, _MAX_SHORT_CHARS), bodies.detail_text(value, _MAX_TEXT_CHARS))
-        for key, value in entry.items()
-        if key not in _LOG_FIELDS
-    ]
+    others = [key for key in entry if key not in _LOG_FIELDS][:_MAX_LOG_DETAILS]
+    details = [(clear_log_text(key, _MAX_SHORT_CHARS), _log_detail(key, entry[key])) for key in others]
+    kind = entry.get("type")
     return LogEntry(
         at=bodies.read_time(entry, "timestamp"),
-        type=bodies.read_text(entry, "type", _MAX_SHORT_CHARS) or "",
+        type=clear_log_text(kind, _MAX_SHORT_CHARS) if isinstance(kind, str) else "",
         nuki_id=bodies.read_nuki_id(entry, "nukiId"),
-        details=tuple(details[:_MAX_LOG_DETAILS]),
+        details=tuple(details),
     )
+
+
+def _log_detail(key: str, value: object) -> str:
+    return STARS if is_secret_key(key) else clear_log_text(bodies.detail_text(value), _MAX_TEXT_CHARS)

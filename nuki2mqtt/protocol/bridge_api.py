@@ -1,12 +1,14 @@
 """The Bridge HTTP API in one place: requests, answers, HTTP statuses and the body of a callback.
 
 Source: Bridge API 1.13.2 sections 5 (calls, callbacks), 6 (maintenance) and 7 (HTTP statuses). The rooms
-behind this door are `bridge_requests`, `bridge_answers` and `bridge_bodies`.
+behind this door are `bridge_requests`, `bridge_answers`, `bridge_bodies` and `bridge_texts`.
 """
 
-import re
+from collections.abc import Collection
+from dataclasses import replace
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind, UnreadableBody
+from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report, Source
 from nuki2mqtt.protocol import bridge_bodies as bodies
 from nuki2mqtt.protocol.bridge_answers import (
@@ -43,6 +45,7 @@ from nuki2mqtt.protocol.bridge_requests import (
     SimpleUnlockRequest,
     UnpairRequest,
 )
+from nuki2mqtt.protocol.bridge_texts import clear_text, hide
 
 __all__ = [
     "ActionAnswer",
@@ -75,6 +78,7 @@ __all__ = [
     "SimpleUnlockRequest",
     "SuccessAnswer",
     "UnpairRequest",
+    "hide_secrets",
     "parse_callback",
     "read_response",
 ]
@@ -89,15 +93,11 @@ _KINDS = {
     503: BridgeErrorKind.BUSY,
 }
 _MAX_DETAIL_CHARS = 80
-_MAX_SEEN_CHARS = 4096  # of what the body says
-# Some servers repeat the address that they refuse, and with it the token.
-_SECRET_PARAMETER = re.compile(r"""(?i)(token|hash|nonce|url)(=|"\s*:\s*")[^&\s"'<>]+""")
-
-_CALLBACK_PATH = re.compile(r"/callback/[^\s\"'<>]+")
+_MAX_SEEN_BYTES = 4096  # of what the body says
 
 
 def read_response(request: BridgeRequest, status: int, body: bytes) -> Answer:
-    """The answer to a request; raises BridgeError with a detail that is safe to log."""
+    """The answer to a request; raises BridgeError, whose detail is without what looks like a secret."""
     if status != 200:
         kind = _KINDS.get(status, BridgeErrorKind.UNEXPECTED_STATUS)
         if kind is BridgeErrorKind.NOT_PAIRED and getattr(request, "nuki_id", None) is None:
@@ -108,20 +108,16 @@ def read_response(request: BridgeRequest, status: int, body: bytes) -> Answer:
 
 
 def _detail(status: int, body: bytes) -> str:
-    said = _said(body[:_MAX_SEEN_CHARS].decode("utf-8-sig", errors="replace"))
+    said = clear_text(body[:_MAX_SEEN_BYTES].decode("utf-8-sig", errors="replace"), _MAX_DETAIL_CHARS)
     if said.startswith("HTTP "):  # a Bridge's own bodies repeat the status: "HTTP 503 Unavailable"
         return said
     return f"HTTP {status}: {said}" if said else f"HTTP {status}"
 
 
-def _said(text: str) -> str:
-    one_line = bodies.safe_text(text, _MAX_SEEN_CHARS)
-    shown = _SECRET_PARAMETER.sub(r"\1\2***", one_line)
-    return _CALLBACK_PATH.sub("/callback/***", shown)[:_MAX_DETAIL_CHARS]
-
-
 def _refuse_error_object(body: bytes) -> None:
     # A software Bridge says {"error":"invalid api token"} with status 200 (developer.nuki.io, thread 87).
+    if body.startswith(b"["):
+        return  # a `/list`, which need not be read twice
     try:
         error = bodies.load_object(body).get("error")
     except UnreadableBody:
@@ -129,7 +125,18 @@ def _refuse_error_object(body: bytes) -> None:
     if isinstance(error, str):
         is_about_token = "token" in error.lower()
         kind = BridgeErrorKind.TOKEN_REFUSED if is_about_token else BridgeErrorKind.UNREADABLE
-        raise BridgeError(kind, _said(error))
+        raise BridgeError(kind, clear_text(error, _MAX_DETAIL_CHARS))
+
+
+def hide_secrets(answer: Answer | BridgeError, secrets: Collection[Secret]) -> Answer | BridgeError:
+    """The answer, in whose words none of these secrets stands any more; a log is for who shows it (`hide`)."""
+    match answer:
+        case BridgeError(kind=kind, detail=detail):
+            return BridgeError(kind, hide(detail, secrets))
+        case SuccessAnswer(message=str() as message):
+            return replace(answer, message=hide(message, secrets))
+        case _:
+            return answer
 
 
 # --- Callbacks ----------------------------------------------------------------------------------------------

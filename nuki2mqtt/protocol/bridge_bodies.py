@@ -128,8 +128,9 @@ def _whole_number(value: object) -> int | None:
         return value
     if isinstance(value, float):
         return int(value) if math.isfinite(value) and value.is_integer() else None
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
+    if isinstance(value, str):
+        digits = value.strip()  # strips more than int() does
+        return int(digits) if _INTEGER.fullmatch(digits) else None
     return None
 
 
@@ -188,19 +189,19 @@ def read_name(data: JsonObject) -> str | None:
     value = data.get("name")
     if not isinstance(value, str):
         return None
-    text = "".join(char for char in value if _is_safe_char(char))
+    text = value if value.isprintable() else "".join(char for char in value if _is_safe_char(char))
     cut = text.encode("utf-8")[:_NAME_BYTES].decode("utf-8", errors="ignore")
     return _EDGES.sub("", cut) or None
 
 
 def is_safe(text: str) -> bool:
     """Whether the text has no control characters and can be written as UTF-8."""
-    return all(_is_safe_char(char) for char in text)
+    return text.isprintable() or all(_is_safe_char(char) for char in text)
 
 
 def safe_text(text: str, max_chars: int) -> str:
     """The text on one line, each run of spaces and control characters one space, trimmed and bounded."""
-    spaced = "".join(char if _is_safe_char(char) else " " for char in text)
+    spaced = text if text.isprintable() else "".join(char if _is_safe_char(char) else " " for char in text)
     return " ".join(spaced.split())[:max_chars].rstrip()
 
 
@@ -208,13 +209,12 @@ def _is_safe_char(char: str) -> bool:
     return unicodedata.category(char) not in _UNSAFE_CATEGORIES
 
 
-def detail_text(value: object, max_chars: int) -> str:
-    """Any JSON value as a short text, for the Bridge's log."""
+def detail_text(value: object) -> str:
+    """Any JSON value as a text, for the Bridge's log."""
     try:
-        text = value if isinstance(value, str) else json.dumps(value)
+        return value if isinstance(value, str) else json.dumps(value)
     except RecursionError:
-        text = "..."
-    return safe_text(text, max_chars)
+        return "..."
 
 
 # --- The state of a device ----------------------------------------------------------------------------------

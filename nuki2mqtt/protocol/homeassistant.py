@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.bridge import SOFTWARE_BRIDGE, BridgeView
@@ -126,33 +127,43 @@ def _allowed(facts: DeviceFacts) -> Iterable[Entity]:
 
 def render_bridge(view: BridgeView, context: DiscoveryContext) -> Discovery:
     """Announce a Nuki Bridge."""
+    is_software = view.bridge_type == SOFTWARE_BRIDGE
+    return _render_bridge(
+        view.bridge_id, view.name, view.firmware or view.app_version, context, is_software=is_software
+    )
+
+
+@lru_cache(maxsize=16)  # its uptime, which makes another view of every answer, stands in none of it
+def _render_bridge(
+    bridge_id: NukiId, name: str, version: str | None, context: DiscoveryContext, *, is_software: bool
+) -> Discovery:
     base = context.base_topic
-    own_id = _bridge_id(view.bridge_id)
-    own_topic = f"{base}/bridge/{view.bridge_id}"
+    own_id = _bridge_id(bridge_id)
+    own_topic = f"{base}/bridge/{bridge_id}"
     device = {
         "ids": [own_id],
-        "name": view.name,
+        "name": name,
         "mf": "Nuki",
-        "mdl": "Software Bridge" if view.bridge_type == SOFTWARE_BRIDGE else "Bridge",
-        "sn": str(view.bridge_id),
-        "sw": view.firmware or view.app_version,
+        "mdl": "Software Bridge" if is_software else "Bridge",
+        "sn": str(bridge_id),
+        "sw": version,
         "via_device": _gateway_id(context),
     }
     return _render(
         own_id,
         device,
         [f"{base}/gateway/state", f"{own_topic}/availability"],
-        _components(own_id, own_topic, _bridge_offered(view), frozenset(), context),
+        _components(own_id, own_topic, _bridge_offered(bridge_id, is_software=is_software), frozenset(), context),
         context,
     )
 
 
-def _bridge_offered(view: BridgeView) -> Iterator[Entity]:
+def _bridge_offered(bridge_id: NukiId, *, is_software: bool) -> Iterator[Entity]:
     for entity in BRIDGE_ENTITIES:
         if entity.request is None:
             yield entity
-        elif view.bridge_type != SOFTWARE_BRIDGE:  # Bridge API 1.13.2 section 5: it has no /reboot
-            payload = _encode({"bridge": str(view.bridge_id)}).decode()
+        elif not is_software:  # Bridge API 1.13.2 section 5: it has no /reboot
+            payload = _encode({"bridge": str(bridge_id)}).decode()
             yield replace(entity, options={**entity.options, "pl_prs": payload})
 
 

@@ -1,8 +1,9 @@
 """What stands in our MQTT messages. The contract is docs/topics.md."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from nuki2mqtt.model.action import Action
@@ -16,11 +17,13 @@ _MAX_NAME = 64
 ONLINE = b"online"
 OFFLINE = b"offline"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def render_json(body: Any) -> bytes:
     """JSON as UTF-8 in one line."""
     # What cannot be written as UTF-8 (half a character in a name) is shown as a question mark.
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return _ENCODER.encode(body).encode(errors="replace")
 
 
 def render_time(at: datetime) -> str:
@@ -281,7 +284,10 @@ def render_devices(devices: tuple[DeviceListing, ...]) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeHealth:
-    """How one Bridge fares. Counters run since the start; `clock_skew_s` is its clock minus ours."""
+    """How one Bridge fares. Counters run since the start; `clock_skew_s` is its clock minus ours.
+
+    What waits comes and goes with every request, so that `queue` does not count in comparisons.
+    """
 
     bridge_id: NukiId | None
     address: str
@@ -292,21 +298,21 @@ class BridgeHealth:
     unconfirmed_hints: int
     callback: str
     clock_skew_s: int | None
-    queue: int
+    queue: int = field(compare=False)
     auth: str | None
     problem: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayHealth:
-    """How the gateway fares."""
+    """How the gateway fares; `events_waiting` does not count in comparisons, as with `BridgeHealth.queue`."""
 
     instance: str
     started: datetime
     bridges: tuple[BridgeHealth, ...]
     protocol: str | None
     connections_lost: int
-    events_waiting: int
+    events_waiting: int = field(compare=False)
     events_dropped: int
     state_file: str | None
     needs_pairing: bool
@@ -359,6 +365,7 @@ class GatewayClaim:
     started: datetime
 
 
+@lru_cache(maxsize=1)  # our own health comes back each minute, mostly the same
 def parse_claim(body: bytes) -> GatewayClaim | None:
     """Read the claim in an info or health message; None where there is none."""
     try:

@@ -119,7 +119,9 @@ class BridgeSettings:
     port: int = setting(_PORT, 8080, "The port of its HTTP API.")
     id: NukiId | None = setting(HexId(), None, "Its ID; null is learnt at the first contact.")
     token: Secret | None = setting(Hidden(), None, "Its API token; null is learnt by `nuki2mqtt pair`.")
-    auth: AuthSetting = setting(Word(AuthSetting), AuthSetting.AUTO, "How the token is sent; auto takes the best.")
+    auth: AuthSetting = setting(
+        Word(AuthSetting, is_repeated=False), AuthSetting.AUTO, "How the token is sent; auto takes the best."
+    )
     allow_plain: bool = setting(Flag(), False, "Let auto fall back to the readable token.")
 
     @property

@@ -217,11 +217,15 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of an enumeration's words; `also` maps further words to them."""
+    """One of an enumeration's words; `also` maps further words to them.
+
+    `is_repeated`: whether an error repeats an unknown word; not where a secret may have been written by mistake.
+    """
 
     words: type[StrEnum]
     also: Mapping[str, str] = field(default_factory=dict)
     nullable: bool = False
+    is_repeated: bool = True
 
     def read(self, text: str, spelling: Spelling) -> StrEnum:  # noqa: ARG002 - one signature for all kinds
         """The word in any case."""
@@ -230,7 +234,7 @@ class Word:
         word = self.also.get(word, word)
         if word in known:
             return self.words(word)
-        shown = showable(text)
+        shown = showable(text) if self.is_repeated else None
         meant = closest(text, known)
         start = f"unknown word {shown}" if shown else "unknown word"
         raise BadValueError(f"{start}; did you mean {meant}?" if meant else f"{start}; use {self.describe()}")

@@ -6,13 +6,16 @@ floods of entries are met before anything is built of them. What the parser says
 because it can quote a piece of a secret.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_kinds import Spelling, showable
 from nuki2mqtt.protocol.settings_nodes import Branch, Broken, Entry, Items, Leaf, Mistake, Node, Origin, Place
+from nuki2mqtt.protocol.settings_shape import EXAMPLE_ID, EXAMPLE_INDEX, leaf_keys
 
 TEXT_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 20
@@ -31,6 +34,13 @@ _REWORDED = (
     ("expected <block end>", "the indentation does not fit the lines above"),
     ("expected the node content", "a value is missing here"),
     ("expected ',' or", "a comma or a closing bracket is missing"),
+)
+# An index of a list or an ID, and every path that has keys of ours below it.
+_ITEM = re.compile("[0-9A-Fa-f]{1,8}")
+_SECTIONS = frozenset(
+    tuple("*" if level in {EXAMPLE_INDEX, EXAMPLE_ID} else level for level in levels[:depth])
+    for levels in (leaf.path.split(".") for leaf in leaf_keys(Settings))
+    for depth in range(len(levels))
 )
 
 
@@ -52,14 +62,21 @@ def read_tree(text: str, file_name: str) -> tuple[Node | None, list[Mistake]]:
         return builder.file(yaml.parse(text, Loader=yaml.SafeLoader)), builder.mistakes
     except yaml.reader.ReaderError as error:
         place = _place_of_character(text, error.position, file_name)
-        raise UnreadableFileError(Mistake(place, "a character that YAML does not allow")) from None
+        broken = Mistake(place, "a character that YAML does not allow")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = start if mark is None else Place(Origin.FILE, mark.line + 1, mark.column + 1, file_name)
-        raise UnreadableFileError(Mistake(place, _reworded(error.problem or ""))) from None
+        broken = Mistake(place, _reworded(error.problem or ""))
     except (yaml.YAMLError, ValueError, OverflowError):
         # PyYAML lets numbers of the %YAML line and \U escapes beyond Unicode through to int() and chr().
-        raise UnreadableFileError(Mistake(start, _UNREADABLE)) from None
+        broken = Mistake(start, _UNREADABLE)
+    raise UnreadableFileError(broken)  # outside of any handler: PyYAML's error shows a piece of the file
+
+
+def _is_section(path: str) -> bool:
+    """Whether keys of ours stand below this path: anything below a secret may be a piece of it."""
+    levels = tuple("*" if _ITEM.fullmatch(level) else level for level in path.split(".")[:-1])
+    return levels in _SECTIONS
 
 
 def _reworded(problem: str) -> str:
@@ -143,7 +160,7 @@ class _Builder:
                     self.mistakes.append(Mistake(key.place, "a key must be a word"))
             elif name in entries:
                 first = entries[name].place.line
-                shown = path + (showable(name) or "this key")
+                shown = path + (showable(name) or "this key") if _is_section(path) else "this key"
                 self.mistakes.append(Mistake(key.place, f"{shown}: given twice, first in line {first}"))
             else:
                 entries[name] = Entry(value, key.place)

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 
 from nuki2mqtt.model.device import NukiId
 
@@ -184,14 +185,9 @@ class TopicTree:
 
     def parse(self, topic: str) -> Inbound | None:
         """What arrived at a topic that we subscribe to; None for anything else."""
-        known = {
-            self.gateway_state: Inbound.GATEWAY_STATE,
-            self.gateway_info: Inbound.GATEWAY_INFO,
-            self.gateway_health: Inbound.GATEWAY_HEALTH,
-            self.home_assistant_status: Inbound.HOME_ASSISTANT_STATUS,
-        }
-        if topic in known:
-            return known[topic]
+        known = _known_topics(self).get(topic)
+        if known is not None:
+            return known
         if self.bridge_of(topic) is not None:
             return Inbound.BRIDGE_AVAILABILITY
         if topic.startswith(f"{self.base}/"):
@@ -209,3 +205,13 @@ class TopicTree:
     def device_topic(self, topic: str) -> str:
         """The device's level of a snapshot topic."""
         return topic.removeprefix(f"{self.base}/")
+
+
+@lru_cache(maxsize=8)
+def _known_topics(tree: TopicTree) -> dict[str, Inbound]:
+    return {
+        tree.gateway_state: Inbound.GATEWAY_STATE,
+        tree.gateway_info: Inbound.GATEWAY_INFO,
+        tree.gateway_health: Inbound.GATEWAY_HEALTH,
+        tree.home_assistant_status: Inbound.HOME_ASSISTANT_STATUS,
+    }

@@ -6,6 +6,7 @@ Order and spacing are those of recorded bodies, the words those of Bridge API 1.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 from nuki2mqtt.model.device import DeviceKind, kind_of
@@ -13,6 +14,7 @@ from nuki2mqtt.simulator.house import Facts, SimulatedDevice, SimulatedLock
 
 Wire: TypeAlias = "bool | int | str | bytes | Sequence[Wire] | Mapping[str, Wire]"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _NAME_BYTES = 32  # Bridge API 1.13.2 section 5, /list: name is uint8[32]
 
 _LOCK_STATES = {
@@ -52,14 +54,23 @@ _DOOR_STATES = {
 def write(value: Wire) -> bytes:
     """JSON with `", "` and `": "`; bytes stand between quotes as they are, even where that is no JSON."""
     match value:
-        case bool() | int() | str():
-            return json.dumps(value, ensure_ascii=False).encode()
+        case bool():
+            return b"true" if value else b"false"
+        case int():
+            return str(value).encode()
+        case str():
+            return _text(value)
         case bytes():
             return b'"' + value + b'"'
         case Mapping():
             return b"{" + b", ".join(write(key) + b": " + write(item) for key, item in value.items()) + b"}"
         case Sequence():
             return b"[" + b", ".join(write(item) for item in value) + b"]"
+
+
+@lru_cache(maxsize=500)
+def _text(text: str) -> bytes:
+    return _ENCODER.encode(text).encode()
 
 
 def iso(at: float) -> str:

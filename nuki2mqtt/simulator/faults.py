@@ -41,7 +41,10 @@ def _nothing() -> None:
 
 @dataclass(eq=False, kw_only=True)
 class Fault:
-    """One fault. `nuki_id` or `path` None means all of them; `acts`: the order is executed all the same."""
+    """One fault. `nuki_id` or `path` None means all of them; `acts`: the order is executed all the same.
+
+    `hits` counts how often it was met: a request, a callback or a reading that it changed.
+    """
 
     name: FaultName
     faults: "Faults" = field(repr=False)
@@ -51,6 +54,7 @@ class Fault:
     status: int = 200
     body: bytes = b""
     seconds: float = 0.0
+    hits: int = 0
     at_begin: Callable[[], None] = field(default=_nothing, repr=False)
     at_end: Callable[[], None] = field(default=_nothing, repr=False)
 
@@ -96,6 +100,7 @@ class Faults:
         """The newest active fault of this name that concerns the device and the path."""
         for fault in reversed(self.active):
             if fault.name is name and fault.nuki_id in {None, nuki_id} and fault.path in {None, path}:
+                fault.hits += 1
                 return fault
         return None
 

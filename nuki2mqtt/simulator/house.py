@@ -335,7 +335,11 @@ class House:
         """Call `observer` after each change of a device."""
         self._observers.append(observer)
 
+    def ignore(self, observer: Callable[[SimulatedDevice], None]) -> None:
+        """Do not call `observer` any more."""
+        self._observers.remove(observer)
+
     def tell(self, device: SimulatedDevice) -> None:
         """Tell all observers that the device has changed."""
-        for observer in self._observers:
+        for observer in tuple(self._observers):
             observer(device)

@@ -121,7 +121,8 @@ class FakeBroker:
     """Answers CONNECT by the script of its protocol level (the last line of it again and again).
 
     `levels` and `goodbyes` count what came: the protocol level of each CONNECT, and the DISCONNECTs.
-    `subacks` are the codes for the filters of each SUBSCRIBE; `after_suback` is sent behind it.
+    `subacks` are the codes for the filters of each SUBSCRIBE, none for silence; `after_suback` is sent behind it.
+    bodies of all SUBSCRIBEs.
     """
 
     v5: list[bytes | None]
@@ -131,6 +132,7 @@ class FakeBroker:
     after_suback: bytes = b""
     levels: list[int] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
+    subscribed: list[bytes] = field(default_factory=list)
     goodbyes: int = 0
     host: str = HOST
     port: int = 0
@@ -147,8 +149,10 @@ class FakeBroker:
                     self.levels.append(level)
                     answer = self._next(self.v5 if level == 5 else self.v311)
                 elif kind == SUBSCRIBE:
+                    self.subscribed.append(body)
                     properties = b"\0" if level == 5 else b""
                     answer = _frame(0x90, body[:2] + properties + self.subacks) + self.after_suback
+                    answer = answer if self.subacks else SILENT
                 elif kind == PUBLISH:
                     self.published.append(body)
                     answer = _frame(0x40, _packet_id(body)) if first & 6 and self.acknowledges else SILENT

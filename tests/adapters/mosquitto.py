@@ -22,10 +22,11 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin") or shuti
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 _START_S = 10.0
 _STOP_S = 5.0
+_GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """A port nobody listens at, outside of Linux's ephemeral range.
+    """A port nobody listens at, outside of Linux's ephemeral range, and none that was given before.
 
     Within that range a client that tries again and again would, on the loopback, connect to itself some day.
     """
@@ -33,7 +34,9 @@ def free_port() -> int:
         port = random.randint(20000, 32000)  # noqa: S311
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
-            return port
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,14 @@ class Mosquitto:
     def resume(self) -> None:
         """End `pause`."""
         self._signal(signal.SIGCONT)
+
+    async def reload(self, *, acl: str | None = None, users: Mapping[str, str] | None = None) -> None:
+        """Have it read new rights, new users or both; its connections stay."""
+        if acl is not None:
+            await asyncio.to_thread((self._config.parent / "acl").write_text, acl)
+        if users is not None:
+            await _password_file(self._config.parent, users)
+        self._signal(signal.SIGHUP)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

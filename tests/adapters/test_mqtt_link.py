@@ -188,7 +188,7 @@ async def test_a_message_nobody_subscribed_to_is_published_and_one_the_acl_forbi
         assert one.inbox.all(MqttPublished) == [MqttPublished(heard_by_nobody)]
         refused = {answer.message_id: answer.reason for answer in one.inbox.all(MqttRefused)}
         assert refused.keys() == {forbidden, impossible}
-        assert "ACL" in refused[forbidden]
+        assert refused[forbidden] == "not authorised. Give this user the right to write there (ACL)"
 
 
 @BROKERS

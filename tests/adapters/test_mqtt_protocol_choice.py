@@ -33,6 +33,7 @@ from tests.adapters.broken_brokers import (
 )
 from tests.adapters.brokers import amqtt_broker, mosquitto, needs_mosquitto
 from tests.adapters.linked import IMPATIENT, ORDER, linked
+from tests.stories.real.processes import until
 
 PASSWORD = "correct horse battery staple"
 
@@ -161,6 +162,35 @@ async def test_a_refused_subscription_is_a_warning_while_another_works(caplog: p
         assert "homeassistant/status (Not authorized): check its ACL" in caplog.text
         assert "base/+/set" not in caplog.text
         assert not one.reasons
+
+
+async def test_a_refused_subscription_is_asked_for_again_until_it_is_granted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    timing = replace(IMPATIENT, ask_again_s=0.05)
+    order = ConnectMqtt(None, (Subscription("base/+/set"), Subscription("homeassistant/status")))
+    async with fake_broker(subacks=b"\x01\x87") as fake, linked(fake, order=order, timing=timing) as one:
+        await one.ready()
+        fake.subacks = b"\x87"
+        await until(lambda: len(fake.subscribed) >= 3, "it asks again")
+        fake.subacks = b"\x01"
+        await until(lambda: "subscribes us to homeassistant/status now" in caplog.text, "it is granted")
+        asked = len(fake.subscribed)
+        await asyncio.sleep(0.3)
+        assert len(fake.subscribed) == asked
+        assert all(b"base/+/set" not in body for body in fake.subscribed[1:])
+        assert [record.levelname for record in caplog.records if "refuses to subscribe" in record.message] == [
+            "WARNING"
+        ]
+        assert not one.reasons
+
+
+async def test_a_broker_that_does_not_answer_when_it_is_asked_again_is_lost() -> None:
+    timing = replace(IMPATIENT, ask_again_s=0.05)
+    order = ConnectMqtt(None, (Subscription("base/+/set"), Subscription("homeassistant/status")))
+    async with fake_broker(subacks=b"\x01\x87") as fake, linked(fake, order=order, timing=timing) as one:
+        await one.ready()
+        fake.subacks = b""
+        assert "our subscriptions" in (await one.inbox.wait_for(MqttLost)).reason
 
 
 @pytest.mark.parametrize("protocol", [MqttProtocol.V5, MqttProtocol.V311])

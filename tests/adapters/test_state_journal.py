@@ -1,4 +1,4 @@
-"""The journal of sent opening commands in the state file: what stands there decides whether a door opens twice."""
+"""The journal of accepted commands in the state file: what stands there decides whether a door opens twice."""
 
 import json
 from dataclasses import replace
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from nuki2mqtt.adapters.state_file import StateFile
-from nuki2mqtt.gateway.vocabulary import DeviceMemory, Memory, SentOpening
+from nuki2mqtt.gateway.vocabulary import DeviceMemory, JournalEntry, Memory
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
 
 BEFORE = Memory(devices={NukiId(0x1A2B3C4D): DeviceMemory("front_door", "Haustür", 4)})
-SENT = SentOpening(
+SENT = JournalEntry(
     device=NukiId(0x1A2B3C4D),
     action=Action.UNLATCH,
     accepted=datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC),
@@ -22,13 +22,16 @@ SENT = SentOpening(
     response_topic="answers/ü",
     correlation="0001ff",
     is_ended=True,
+    end='{"status":"confirmed"}',
 )
 JOURNAL = {
     "2026-11-22T12:00:00.123456+00:00 1": SENT,
-    "2026-11-22T12:00:00+01:00 2": SentOpening(
+    "2026-11-22T12:00:00+01:00 2": JournalEntry(
         device=NukiId(0xBEEF),
         action=Action.ELECTRIC_STRIKE,
         accepted=datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=1))),
+        opens=False,
+        may_have_acted=False,
     ),
 }
 
@@ -66,8 +69,23 @@ def test_a_command_stands_in_the_file_as_people_can_read_it(folder: Path) -> Non
             "response_topic": "answers/ü",
             "correlation": "0001ff",
             "is_ended": True,
+            "opens": True,
+            "end": '{"status":"confirmed"}',
+            "may_have_acted": True,
         }
     }
+
+
+def test_an_entry_of_a_version_that_kept_no_ends_is_read(folder: Path) -> None:
+    saved(folder, Memory(journal={"x 1": SENT}))
+    path = folder / "state.json"
+    data = json.loads(path.read_text())
+    for name in ("opens", "end", "may_have_acted"):
+        del data["journal"]["x 1"][name]
+    path.write_text(json.dumps(data))
+    with StateFile(folder) as state:
+        found = state.open()
+    assert (found.memory, found.problems) == (Memory(journal={"x 1": replace(SENT, end=None)}), ())
 
 
 def test_the_file_of_a_version_that_sent_no_commands_is_read(folder: Path) -> None:
@@ -96,6 +114,18 @@ BROKEN_ENTRIES: dict[str, object] = {
         "action": "unlatch",
         "accepted": "2026-11-22T12:00:00Z",
         "is_ended": "yes",
+    },
+    "an end that is no text": {
+        "device": "1A2B3C4D",
+        "action": "unlatch",
+        "accepted": "2026-11-22T12:00:00Z",
+        "end": {"status": "confirmed"},
+    },
+    "a doubt that is no truth value": {
+        "device": "1A2B3C4D",
+        "action": "unlatch",
+        "accepted": "2026-11-22T12:00:00Z",
+        "may_have_acted": 1,
     },
 }
 

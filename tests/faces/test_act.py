@@ -498,7 +498,7 @@ GATEWAY = {"username": "gateway", "password": "g"}
 
 
 @needs_acl
-@pytest.mark.parametrize(("protocol", "status", "words"), [("5", 1, "Not authorized"), ("3.1.1", 4, "May this user")])
+@pytest.mark.parametrize(("protocol", "status", "words"), [("5", 1, "not authorised"), ("3.1.1", 4, "May this user")])
 async def test_a_person_who_may_not_give_commands(perform: Perform, protocol: str, status: int, words: str) -> None:
     """MQTT 3.1.1 has no way to say that a publish was refused."""
     async with mosquitto(users=USERS, acl=ACL.format(readable="#")) as broker:

@@ -187,3 +187,11 @@ async def test_a_bridge_that_is_busy_once(here: Site, perform: Perform) -> None:
     said = await perform(check, here.setup())
     await ending
     assert lines(said, "bridge")[0].startswith("ok ")
+
+
+async def test_a_token_that_a_bridge_repeats_is_not_printed(here: Site, perform: Perform) -> None:
+    with here.bridge.faults.garbage("/info", f"{TOKEN} is not valid".encode(), 400):
+        said = await perform(check, here.setup())
+    (line,) = lines(said, "bridge")
+    assert "*** is not valid" in line
+    assert TOKEN not in said.out + said.err

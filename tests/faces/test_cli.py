@@ -144,7 +144,7 @@ def test_a_settings_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_set_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["check", "--set", "mqtt.host"]) == 78
-    assert capsys.readouterr().err == "--set: 'mqtt.host' has no value: write --set KEY=VALUE\n"
+    assert capsys.readouterr().err == "--set: needs KEY=VALUE\n"
 
 
 def test_a_state_file_of_a_later_version_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,13 @@ def line(topic: str, payload: Any, *, retained: bool = False) -> str:
     return describe(TREE, MqttReceived(topic, body, retained=retained))
 
 
+@pytest.mark.parametrize("status", [{}, [], {"a": []}, None, 1])
+def test_a_result_of_odd_types_is_a_line_like_any_other(status: Any) -> None:
+    said = line("nuki2mqtt/front_door/result", {"action": None, "status": status, "may_have_acted": True})
+
+    assert f"None {status}, may have acted, state None" in said
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "wanted"),
     [

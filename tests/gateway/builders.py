@@ -142,8 +142,9 @@ class Seen:
     def called(self, now: float, said: DeviceState, link: str = LINK) -> Verdict | None:
         return self.devices.apply_callback(link, called(said), self.clock, moment(now))
 
-    def read(self, now: float, said: DeviceState, link: str = LINK) -> Verdict | None:
-        return self.devices.apply_lock_state(link, LOCK, said, self.clock, moment(now))
+    def read(self, now: float, said: DeviceState, link: str = LINK, sent: float | None = None) -> Verdict | None:
+        began = moment(now if sent is None else sent).monotonic
+        return self.devices.apply_lock_state(link, LOCK, said, self.clock, moment(now), sent=began)
 
     def settle(self, now: float) -> None:
         self.devices.settle(LOCK, moment(now))

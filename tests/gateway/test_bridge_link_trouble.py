@@ -331,3 +331,27 @@ def test_a_link_that_is_started_again_asks_for_the_identity_first() -> None:
 
     assert isinstance(call, CallBridge)
     assert isinstance(call.request, InfoRequest)
+
+
+# --- what a Bridge repeats ---
+
+
+@pytest.mark.parametrize("said", ["abcdef is not valid", "wrong: 'ABCDEF'", "no %61bcdef", "no abcde"])
+def test_a_token_that_a_bridge_repeats_is_shown_nowhere(said: str) -> None:
+    line = Line.verified()
+    effects = line.answer(line.next_sent(), BridgeError(UNREADABLE, said))
+    (text,) = logged(effects, Level.WARNING)
+
+    assert line.link.problem == text
+    assert "***" in text
+    assert "abcde" not in text.lower()
+
+
+def test_an_old_token_that_a_bridge_repeats_after_pairing_is_shown_nowhere() -> None:
+    line = Line.verified()
+    call = line.next_sent()
+    line.link.pair(Secret("123456789"), moment(line.now), replace_bridge=False)
+    line.answer(call, BridgeError(UNREADABLE, "neither abcdef nor 123456789"))
+
+    assert line.link.problem is not None
+    assert "neither *** nor ***" in line.link.problem

@@ -11,6 +11,7 @@ from nuki2mqtt.gateway.callback_lease import (
     OwnCallback,
     Register,
     Unregister,
+    masked_url,
     next_release,
     next_step,
     view_slots,
@@ -169,3 +170,30 @@ def test_a_slot_shows_address_and_owner_but_no_path(url: str, address: str, *, i
 
 def test_without_a_callback_of_our_own_no_slot_is_ours() -> None:
     assert view_slots(slots(RIGHT), None) == (SlotView(0, "192.0.2.5:8321", is_own=False),)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://192.0.2.20:51828/hook", "http://192.0.2.20:51828/hook"),
+        ("http://192.0.2.20", "http://192.0.2.20"),
+        ("HTTP://[2001:db8::1]:80/a/b", "HTTP://[2001:db8::1]:80/a/b"),
+        ("http://192.0.2.20/hook?key=1", "http://192.0.2.20/hook?***"),
+        ("http://192.0.2.20/hook;a#b", "http://192.0.2.20/hook?***"),
+        (f"http://192.0.2.20/{'a' * 24}/{'b' * 25}/c", f"http://192.0.2.20/{'a' * 24}/***/c"),
+        ("http://me:pass@192.0.2.20/hook", "http://***@192.0.2.20/hook"),
+        ("http://me:pa/ss@192.0.2.20/hook", "http://***@192.0.2.20/hook"),
+        ("http://192.0.2.5:8321/callback/1234abcd/5ecret", "http://192.0.2.5:8321/callback/***/***"),
+        ("http://192.0.2.5/a/Callback/b/c/d", "http://192.0.2.5/a/Callback/***/***/***"),
+        ("http://192.0.2.5/callback/a@b/c", "http://***@b/***"),
+        ("192.0.2.5/hook", "***"),
+        ("mailto://a/b", "***"),
+        ("", "***"),
+    ],
+)
+def test_a_slot_is_shown_without_what_may_be_a_secret(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+
+
+def test_the_repr_of_a_slot_shows_no_url() -> None:
+    assert repr(CallbackSlot(0, RIGHT)) == "CallbackSlot(id=0)"

@@ -1,4 +1,4 @@
-"""What is remembered of commands: keys for ten minutes, opening commands that were sent, and both across a restart."""
+"""What is remembered of commands: keys for ten minutes, those without an end, and both across a restart."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,23 +6,24 @@ from datetime import timedelta
 import pytest
 
 from nuki2mqtt.gateway.command_journal import MOST_KEYS, REMEMBERED_S, CommandJournal
-from nuki2mqtt.gateway.vocabulary import Moment, SentOpening
+from nuki2mqtt.gateway.vocabulary import JournalEntry, Moment
 from nuki2mqtt.model.action import Action
 from tests.gateway.builders import LOCK, NOON, OPENER, ZERO, moment, wall
 
 UNLOCK, UNLATCH = Action.UNLOCK, Action.UNLATCH
 KEY = '"a1"'
+END = b'{"status":"confirmed"}'
 
 
-def sent_at(seconds: float, key: str | None = KEY, *, is_ended: bool = False) -> SentOpening:
-    return SentOpening(device=LOCK, action=UNLOCK, accepted=wall(seconds), key=key, is_ended=is_ended)
+def sent_at(seconds: float, key: str | None = KEY, *, is_ended: bool = False) -> JournalEntry:
+    return JournalEntry(device=LOCK, action=UNLOCK, accepted=wall(seconds), key=key, is_ended=is_ended)
 
 
 def journal() -> CommandJournal:
     return CommandJournal({}, moment(0))
 
 
-def restarted(entries: dict[str, SentOpening], seconds: float, *, clock_off_s: float = 0.0) -> CommandJournal:
+def restarted(entries: dict[str, JournalEntry], seconds: float, *, clock_off_s: float = 0.0) -> CommandJournal:
     """A new process, whose monotonic clock began anew and whose wall clock may have been set in between."""
     return CommandJournal(entries, Moment(5.0, wall(seconds + clock_off_s)))
 
@@ -84,9 +85,9 @@ def test_what_did_not_act_is_forgotten() -> None:
 def test_what_is_sent_stands_there_open_until_its_end() -> None:
     remembered = journal()
     remembered.accept(LOCK, UNLOCK, KEY, moment(10))
-    entry_id = remembered.sent(sent_at(10))
+    entry_id = remembered.write(sent_at(10))
     before = dict(remembered.entries)
-    remembered.ended(entry_id, may_have_acted=True)
+    remembered.ended(entry_id)
 
     assert list(before.values()) == [sent_at(10)]
     assert list(remembered.entries.values()) == [sent_at(10, is_ended=True)]
@@ -94,9 +95,11 @@ def test_what_is_sent_stands_there_open_until_its_end() -> None:
 
 def test_what_did_not_act_leaves_no_trace() -> None:
     remembered = journal()
-    entry_id = remembered.sent(sent_at(10))
-    remembered.ended(entry_id, may_have_acted=False)
-    remembered.ended(entry_id, may_have_acted=True)
+    entry_id = remembered.write(sent_at(10))
+    remembered.conclude(entry_id, END, may_have_acted=False)
+    remembered.ended(entry_id)
+    remembered.ended(entry_id)
+    remembered.conclude(entry_id, END, may_have_acted=True)
 
     assert remembered.entries == {}
 
@@ -104,7 +107,7 @@ def test_what_did_not_act_leaves_no_trace() -> None:
 def test_two_in_the_same_moment_are_two_entries() -> None:
     remembered = journal()
 
-    assert remembered.sent(sent_at(10)) != remembered.sent(sent_at(10))
+    assert remembered.write(sent_at(10)) != remembered.write(sent_at(10))
     assert len(remembered.entries) == 2
 
 
@@ -112,10 +115,14 @@ def test_entries_are_never_changed_in_place() -> None:
     """The state file compares what it wrote with what is to be written."""
     remembered = journal()
     first = remembered.entries
-    entry_id = remembered.sent(sent_at(10))
+    entry_id = remembered.write(sent_at(10))
     second = remembered.entries
-    remembered.ended(entry_id, may_have_acted=True)
+    remembered.conclude(entry_id, END, may_have_acted=True)
+    third = remembered.entries
+    remembered.ended(entry_id)
 
+    assert third[entry_id].end == END.decode()
+    assert second[entry_id].end is None
     assert first == {}
     assert not second[entry_id].is_ended
 
@@ -123,9 +130,9 @@ def test_entries_are_never_changed_in_place() -> None:
 def test_an_ended_entry_goes_with_its_key_and_an_open_one_stays() -> None:
     remembered = journal()
     remembered.accept(LOCK, UNLOCK, KEY, moment(10))
-    remembered.ended(remembered.sent(sent_at(10)), may_have_acted=True)
-    remembered.ended(remembered.sent(sent_at(10, None)), may_have_acted=True)
-    remembered.sent(sent_at(10, '"open"'))
+    remembered.ended(remembered.write(sent_at(10)))
+    remembered.ended(remembered.write(sent_at(10, None)))
+    remembered.write(sent_at(10, '"open"'))
     is_repeat(remembered, moment(20))
     after_ten_s = [entry.key for entry in remembered.entries.values()]
     is_repeat(remembered, moment(700))
@@ -137,7 +144,7 @@ def test_an_ended_entry_goes_with_its_key_and_an_open_one_stays() -> None:
 def test_at_most_a_thousand_entries_the_newest_stay() -> None:
     remembered = journal()
     for number in range(MOST_KEYS + 5):
-        remembered.sent(sent_at(number, str(number)))
+        remembered.write(sent_at(number, str(number)))
     keys = [entry.key for entry in remembered.entries.values()]
 
     assert (len(keys), keys[0], keys[-1]) == (1000, "5", "1004")
@@ -212,7 +219,7 @@ def test_what_a_former_process_left_open_is_given_once_and_stays_a_repeat() -> N
     assert remembered.take_left_open() == [("1", sent_at(0))]
     assert remembered.take_left_open() == []
     before = remembered.entries["1"].is_ended
-    remembered.ended("1", may_have_acted=True)
+    remembered.ended("1")
 
     # It stays open in the file until the broker has its end.
     assert (before, [entry.is_ended for entry in remembered.entries.values()]) == (False, [True, True])
@@ -221,7 +228,7 @@ def test_what_a_former_process_left_open_is_given_once_and_stays_a_repeat() -> N
 
 def test_what_this_process_sends_is_not_left_open() -> None:
     remembered = restarted({"1": sent_at(0)}, 10)
-    remembered.sent(replace(sent_at(11), action=UNLATCH))
+    remembered.write(replace(sent_at(11), action=UNLATCH))
 
     assert [entry.action for _, entry in remembered.take_left_open()] == [UNLOCK]
     assert [entry.action for entry in remembered.entries.values()] == [UNLOCK, UNLATCH]
@@ -229,7 +236,7 @@ def test_what_this_process_sends_is_not_left_open() -> None:
 
 def test_what_is_dropped_is_left_open_as_by_a_crash() -> None:
     remembered = journal()
-    entry_id = remembered.sent(sent_at(10))
+    entry_id = remembered.write(sent_at(10))
     before = remembered.take_left_open()
     remembered.leave_open()
 
@@ -246,9 +253,56 @@ def test_a_long_sleep_of_the_machine_does_not_lose_what_was_left_open() -> None:
     assert remembered.take_left_open() == [("1", sent_at(0))]
 
 
-def test_what_was_not_written_is_removed() -> None:
-    remembered = journal()
-    remembered.remove(remembered.sent(sent_at(10)))
-    remembered.remove("unknown")
+# --- ends that the broker may not have ---
 
-    assert remembered.entries == {}
+
+def concluded(*, may_have_acted: bool) -> dict[str, JournalEntry]:
+    remembered = journal()
+    entry_id = remembered.write(sent_at(10))
+    remembered.conclude(entry_id, END, may_have_acted=may_have_acted)
+    return remembered.entries
+
+
+@pytest.mark.parametrize("may_have_acted", [True, False])
+def test_an_end_that_the_broker_may_not_have_is_given_with_its_text(*, may_have_acted: bool) -> None:
+    ((_, entry),) = restarted(concluded(may_have_acted=may_have_acted), 20).take_left_open()
+
+    assert (entry.read_end(), entry.may_have_acted, entry.is_ended) == (END, may_have_acted, False)
+
+
+@pytest.mark.parametrize("may_have_acted", [True, False])
+def test_after_a_restart_only_what_may_have_acted_is_a_repeat(*, may_have_acted: bool) -> None:
+    heir = restarted(concluded(may_have_acted=may_have_acted), 20)
+
+    assert is_repeat(heir, Moment(6.0, wall(21))) == may_have_acted
+
+
+@pytest.mark.parametrize("may_have_acted", [True, False])
+def test_what_the_broker_has_stays_for_its_key_alone(*, may_have_acted: bool) -> None:
+    heir = restarted(concluded(may_have_acted=may_have_acted), 20)
+    ((entry_id, _),) = heir.take_left_open()
+    heir.ended(entry_id)
+
+    assert list(heir.entries.values()) == ([sent_at(10, is_ended=True)] if may_have_acted else [])
+
+
+@pytest.mark.parametrize("end", ["", "{", "[]", "1", "[" * 100_000, '"\ud800"', '{"a":"\ud800"}'])
+def test_an_end_that_nobody_wrote_is_none(end: str) -> None:
+    assert replace(sent_at(10), end=end).read_end() is None
+
+
+# --- closing commands ---
+
+
+def test_the_key_of_a_closing_command_does_not_outlive_the_process() -> None:
+    closing = replace(sent_at(10), action=Action.LOCK, opens=False)
+    former = journal()
+    former.accept(LOCK, Action.LOCK, KEY, moment(10))
+    entry_id = former.write(closing)
+    heir = restarted(former.entries, 20)
+
+    assert former.is_repeat(LOCK, Action.LOCK, KEY, moment(11))
+    assert not heir.is_repeat(LOCK, Action.LOCK, KEY, Moment(6.0, wall(21)))
+    assert heir.take_left_open() == [(entry_id, closing)]
+    heir.ended(entry_id)
+    assert heir.entries == {}

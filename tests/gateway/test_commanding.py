@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 
 from nuki2mqtt.gateway.vocabulary import (
+    BridgeAnswered,
+    CallbackReceived,
     CallBridge,
     DeviceMemory,
+    Effect,
+    JournalEntry,
     Log,
     Memory,
     Moment,
     MqttReceived,
     Publish,
     Remember,
-    SentOpening,
 )
 from nuki2mqtt.model.action import Action
-from nuki2mqtt.protocol.bridge_api import LockActionRequest
-from tests.gateway.builders import CONFIG, LOCK, LOCKED, OPENER, UNLOCKED, logged, only, state, wall
+from nuki2mqtt.protocol.bridge_api import ActionAnswer, LockActionRequest
+from tests.gateway.builders import CONFIG, LINK, LOCK, LOCKED, OPENER, UNLOCKED, Hand, called, logged, only, state, wall
 from tests.gateway.site import BOTH, NO, YES, Site, failure
 
 SET, RESULT = "nuki2mqtt/front_door/set", "nuki2mqtt/front_door/result"
@@ -48,7 +51,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 PAIRS = [pair for pair in itertools.combinations(FAULTS, 2) if pair != ("unknown_action", "not_permitted")]
 ACCEPTED = {
-    str(number): SentOpening(device=LOCK, action=action, accepted=wall(0), key='"d"', is_ended=True)
+    str(number): JournalEntry(device=LOCK, action=action, accepted=wall(0), key='"d"', is_ended=True)
     for number, action in enumerate((Action.UNLOCK, Action.UNLATCH))
 }
 
@@ -437,7 +440,7 @@ def test_before_an_opening_order_goes_out_its_entry_is_in_the_state_file() -> No
     (entry,) = only(site.effects, Remember)[0].memory.journal.values()
 
     assert names == ["Remember", "CallBridge"]
-    assert entry == SentOpening(
+    assert entry == JournalEntry(
         device=LOCK,
         action=Action.UNLOCK,
         accepted=wall(3.2),
@@ -462,25 +465,35 @@ def test_accepted_is_said_before_the_order_goes_out() -> None:
 @pytest.mark.parametrize(
     ("to", "action"), [("front_door", "lock"), ("gate", "deactivate_rto"), ("gate", "deactivate_cm")]
 )
-def test_a_closing_order_needs_no_journal(to: str, action: str) -> None:
+def test_a_closing_order_stands_in_the_journal_until_its_end_and_no_longer(to: str, action: str) -> None:
     site = Site.at_work()
-    site.set(action, to)
+    site.set({"action": action, "transaction": "a1"}, to)
     site.wait(0.1)
+    (entry,) = site.memory.journal.values()
+    site.answer(NO)
 
-    assert (len(site.sent), site.memory.journal) == (1, {})
+    assert (entry.action, entry.opens, entry.is_ended) == (action, False, False)
+    assert (len(site.sent), site.told(to)[-1]) == (1, ("failed", "bridge_said_no"))
+    assert site.memory.journal == {}
 
 
-def test_a_refused_connection_leaves_nothing_in_the_journal_and_the_next_try_is_there_again() -> None:
+def test_a_refused_connection_leaves_the_command_in_the_journal_until_its_end() -> None:
     site = Site.at_work()
-    site.set("unlock")
+    site.set({"action": "unlock", "transaction": "a1"})
     site.wait(0.1)
+    first = dict(site.memory.journal)
     site.answer(failure("refused"))
     between = dict(site.memory.journal)
     site.wait(3)
+    again = dict(site.memory.journal)
+    while site.orders:
+        site.answer(failure("refused"))
+        site.wait(5)
 
-    assert between == {}
-    assert len(site.sent) == 2
-    assert [entry.is_ended for entry in site.memory.journal.values()] == [False]
+    assert len(first) == 1
+    assert first == between == again
+    assert site.told()[-1] == ("failed", "bridge_unreachable")
+    assert site.memory.journal == {}
 
 
 def after_a_crash(site: Site) -> Site:
@@ -502,6 +515,133 @@ def test_after_a_crash_a_sent_command_ends_unconfirmed_restarted_and_is_not_sent
     assert (result["status"], result["reason"], result["transaction"]) == ("unconfirmed", "restarted", "a1")
     assert result["may_have_acted"] is True
     assert [(p.correlation, json.loads(p.payload)) for p in answers] == [(b"c", result)]
+    assert heir.sent == []
+
+
+def test_what_waited_and_what_closes_end_once_after_a_crash_and_move_nothing() -> None:
+    site = Site.at_work(CONFIG + "commands: {overlap: queue}\n")
+    site.set({"action": "lock", "transaction": "under way"})
+    site.set({"action": "unlock", "transaction": "waits"})
+    site.wait(0.1)
+    sent = list(site.sent)
+    heir = after_a_crash(site)
+    heir.wait(60)
+    heir.reconnect()
+    heir.wait(60)
+
+    assert sent == [(LOCK, 2)]
+    assert [(r["transaction"], r["status"], r["reason"]) for r in heir.results()] == [
+        ("under way", "unconfirmed", "restarted"),
+        ("waits", "unconfirmed", "restarted"),
+    ]
+    assert heir.sent == []
+    assert [entry.key for entry in heir.memory.journal.values()] == ['"waits"']
+
+
+def test_what_closes_may_be_given_again_after_a_crash() -> None:
+    site = Site.at_work()
+    site.set({"action": "lock", "transaction": "a1"})
+    site.wait(0.1)
+    heir = after_a_crash(site)
+    heir.set({"action": "lock", "transaction": "a1"})
+    heir.wait(0.1)
+
+    assert heir.told() == [("unconfirmed", "restarted"), ("accepted", None)]
+    assert heir.sent == [(LOCK, 2)]
+
+
+# --- a disk that takes its time ---
+
+
+def order_of(effects: list[Effect]) -> list[str]:
+    """The kinds of effects and the topics, in their order."""
+    shown = [effect for effect in effects if isinstance(effect, Publish | Remember | CallBridge)]
+    return [effect.topic if isinstance(effect, Publish) else type(effect).__name__ for effect in shown]
+
+
+def test_accepted_waits_for_the_state_file_and_the_order_for_accepted() -> None:
+    site = Site.at_work()
+    effects = site.hand.tell(MqttReceived(SET, b"unlock"))
+
+    assert order_of(effects) == ["Remember", RESULT, "CallBridge"]
+
+
+def test_states_and_events_do_not_wait_for_the_state_file_and_the_end_does() -> None:
+    site = Site.at_work()
+    site.set("unlock")
+    site.wait(0.1)
+    site.answer(YES)
+    effects = site.hand.tell(CallbackReceived(LINK, called(UNLOCKED)))
+
+    assert order_of(effects) == ["nuki2mqtt/front_door", "nuki2mqtt/front_door/event", "Remember", RESULT]
+
+
+def test_a_failure_does_not_wait_for_the_state_file_and_its_result_does() -> None:
+    site = Site.at_work()
+    site.set("unlock")
+    site.wait(0.1)
+    order = site.orders.pop()
+    effects = site.hand.tell(BridgeAnswered(order.link, order.call_id, NO))
+
+    assert order_of(effects) == ["nuki2mqtt/front_door/event", "Remember", RESULT]
+
+
+def test_what_is_announced_is_remembered_before() -> None:
+    hand = Hand.with_config()
+    effects = hand.own_base()
+    effects += hand.follow(*BOTH, asked=effects)
+    saved = [index for index, effect in enumerate(effects) if isinstance(effect, Remember)]
+    said = [p for p in only(effects, Publish) if p.topic.startswith("homeassistant/")]
+    first = {p.topic: effects.index(p) for p in reversed(said)}
+    known = [remember.memory.announced for remember in only(effects, Remember)]
+
+    assert len(first) == 4
+    for topic, at in first.items():
+        assert any(topic in announced for index, announced in zip(saved, known, strict=True) if index < at)
+
+
+# --- an end that the broker may not have ---
+
+
+def test_an_end_stands_in_the_state_file_before_it_is_said() -> None:
+    site = Site.at_work()
+    site.set({"action": "unlock", "transaction": "a1"}, response_topic="me/answers", correlation=b"c")
+    site.wait(0.1)
+    site.effects.clear()
+    site.answer(NO)
+    said = [p for p in only(site.effects, Publish) if p.topic in {RESULT, "me/answers"}]
+    saved = next(effect for effect in site.effects if isinstance(effect, Remember))
+    (entry,) = saved.memory.journal.values()
+
+    assert [entry.end] * 2 == [p.payload.decode() for p in said]
+    assert (entry.may_have_acted, entry.is_ended) == (False, False)
+    assert site.effects.index(saved) < site.effects.index(said[0])
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize(("answer", "end"), [(NO, ("failed", "bridge_said_no")), (YES, ("confirmed", "transition"))])
+def test_an_end_without_an_acknowledgement_is_said_again_verbatim_after_a_crash(
+    protocol: str, answer: ActionAnswer, end: tuple[str, str]
+) -> None:
+    site = Site.at_work(protocol=protocol)
+    fields: dict[str, Any] = {"response_topic": "me/answers", "correlation": b"c"} if protocol == "5" else {}
+    site.set({"action": "unlock", "transaction": "a1", "ts": wall(site.hand.now).isoformat()}, **fields)
+    site.wait(0.1)
+    site.has_broker = False  # it says what comes now, and we do not hear of it
+    order = site.orders.pop()
+    site.take(site.hand.tell(BridgeAnswered(order.link, order.call_id, answer)))
+    if answer is YES:
+        site.take(site.hand.tell(CallbackReceived(LINK, called(state(2)))))
+        site.take(site.hand.tell(CallbackReceived(LINK, called(UNLOCKED))))
+    heir = Site.at_work(memory=site.memory, started=site.hand.now + 10, protocol=protocol)
+    heir.reconnect(protocol)
+    heir.wait(60)
+    effects = [*site.effects, *heir.effects]
+    answers = [(p.correlation, p.payload) for p in only(effects, Publish) if p.topic == "me/answers"]
+
+    assert (site.told()[-1], heir.told()) == (end, [end])
+    assert heir.results() == site.results()[-1:]
+    assert len(set(answers[1:])) == (1 if protocol == "5" else 0)
     assert heir.sent == []
 
 
@@ -562,7 +702,7 @@ def test_what_did_not_act_may_be_given_again_after_a_restart() -> None:
 
 def test_a_response_topic_in_the_state_file_is_asked_again() -> None:
     topic = "nuki2mqtt/gate/set"
-    entry = SentOpening(device=LOCK, action=Action.UNLOCK, accepted=wall(-9), response_topic=topic)
+    entry = JournalEntry(device=LOCK, action=Action.UNLOCK, accepted=wall(-9), response_topic=topic)
     site = Site.at_work(memory=Memory(journal={"1": entry}))
 
     # The device is known by its ID only before its Bridge has listed it.

@@ -19,12 +19,12 @@ from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     CallBridge,
     Effect,
+    JournalEntry,
     MqttLost,
     MqttPublished,
     MqttReceived,
     Publish,
     Remember,
-    SentOpening,
     Stop,
     StopRequested,
 )
@@ -118,7 +118,7 @@ class Watched(Site):
 
     commands: list[Given] = field(default_factory=list)
     under_way: dict[str, tuple[CallBridge, float, Given | None]] = field(default_factory=dict)
-    journal: list[SentOpening] = field(default_factory=list)
+    journal: list[JournalEntry] = field(default_factory=list)
     look: str | int | None = TIMEOUT  # what a direct read comes to, if no step answers it before
     is_over: bool = False
     has_stopped: bool = False

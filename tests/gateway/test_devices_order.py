@@ -350,3 +350,35 @@ def test_a_callback_of_either_bridge_counts() -> None:
     seen.called(25, LOCKED)
 
     assert seen.held == (1, "callback", wall(25))
+
+
+# --- A direct read counts as of its sending: its answer may have been on its way for long ---
+
+
+def test_a_read_that_was_sent_before_a_callback_does_not_override_it() -> None:
+    seen = Seen()
+    seen.listed(10, UNLOCKED, 5)
+    seen.called(30, LOCKED)
+    verdict = seen.read(40, UNLOCKED, sent=20)
+
+    assert seen.held == (1, "callback", wall(30))
+    assert verdict is not None
+    assert verdict.events == ()
+
+
+def test_a_read_that_agrees_with_what_was_said_since_is_taken() -> None:
+    seen = Seen()
+    seen.listed(10, UNLOCKED, 5)
+    seen.called(30, LOCKED)
+    seen.read(40, LOCKED, sent=20)
+
+    assert seen.held == (1, "lock_state", wall(40))
+
+
+def test_an_entry_from_the_time_of_a_read_overrides_it() -> None:
+    seen = Seen()
+    seen.listed(10, UNLOCKED, 5)
+    seen.read(40, UNLOCKED, sent=20)
+    seen.listed(50, LOCKED, 25)
+
+    assert seen.held == (1, "list", wall(25))

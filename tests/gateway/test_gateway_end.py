@@ -107,11 +107,46 @@ def test_home_assistant_s_birth_is_answered_within_5_s_with_everything() -> None
     assert set(told) == everything
 
 
-def test_a_refused_message_is_warned_of_once() -> None:
-    hand = followed()
-    effects = [hand.tell(MqttRefused(number, "not authorised")) for number in (998, 999)]
+GATEWAY_CONFIG = "homeassistant/device/nuki2mqtt_gateway_nuki2mqtt/config"
 
-    assert [len(logged(told, "warning")) for told in effects] == [1, 0]
+
+def test_what_the_broker_refuses_is_named_once_below_each_root_topic() -> None:
+    hand = Hand.with_config()
+    hand.own_base()
+    hand.tell(MqttLost("gone"))
+    effects = hand.tell(MqttConnected("5")) + hand.tell(MqttSubscribed())
+    told = list[str]()
+    for publish in only(effects, Publish):
+        told += logged(hand.tell(MqttRefused(publish.message_id, "not authorised. Give it the right")), "warning")
+
+    assert told == [
+        "The broker refuses nuki2mqtt/gateway/state: not authorised. Give it the right.",
+        f"The broker refuses {GATEWAY_CONFIG}: not authorised. Give it the right.",
+    ]
+
+
+def test_what_the_broker_has_refused_is_said_again_with_the_next_minute_s_health() -> None:
+    hand = followed()
+    hand.tell(MqttLost("gone"))
+    effects = hand.tell(MqttConnected("5")) + hand.tell(MqttSubscribed())
+    refused = list[str]()
+    while only(effects, Publish):
+        refused += topics(effects)
+        effects = [
+            effect
+            for publish in only(effects, Publish)
+            for effect in hand.tell(MqttRefused(publish.message_id, "not authorised"))
+        ]
+    early = hand.wait(30)
+    told = hand.wait(31)
+    again = topics(told)
+    hand.acknowledge(told)
+
+    assert {"nuki2mqtt/gateway/state", "nuki2mqtt/front_door"} <= set(refused)
+    assert only(early, Publish) == []
+    assert set(refused) <= set(again)
+    assert all(again.count(topic) == 1 for topic in set(refused) - {"nuki2mqtt/gateway/health"})
+    assert "nuki2mqtt/gateway/state" not in topics(hand.acknowledge_all(hand.wait(61)))
 
 
 # --- memory, pairing, the door ---

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from nuki2mqtt.gateway.vocabulary import (
+    BridgeAnswered,
+    CallbackReceived,
     CallBridge,
     Effect,
     MqttConnected,
@@ -15,6 +17,7 @@ from nuki2mqtt.gateway.vocabulary import (
 from nuki2mqtt.model.state import Ring
 from nuki2mqtt.protocol.bridge_api import ListAnswer
 from tests.gateway.builders import (
+    LINK,
     LOCKED,
     OPENER,
     UNLOCKED,
@@ -52,6 +55,33 @@ def test_an_event_of_the_broker_s_absence_is_late_after_10_s(away: float, topic:
 
     assert [said_on for said_on, _ in told] == [topic]
     assert json.loads(told[0][1])["to"] == "unlocked"
+
+
+@pytest.mark.parametrize(("waited", "topic"), [(0.0, EVENT), (9.9, EVENT), (10.0, LATE)])
+def test_a_callback_that_waited_for_its_turn_is_as_old_as_its_arrival(waited: float, topic: str) -> None:
+    hand = followed()
+    knocked = CallbackReceived(LINK, called(UNLOCKED), hand.monotonic)
+    hand.monotonic += waited
+    told = events(hand.acknowledge_all(hand.tell(knocked)))
+
+    assert [said_on for said_on, _ in told] == [topic]
+
+
+@pytest.mark.parametrize(("waited", "topic"), [(0.0, EVENT), (9.9, EVENT), (10.0, LATE)])
+def test_an_answer_that_waited_for_its_turn_is_as_old_as_its_arrival(waited: float, topic: str) -> None:
+    hand = followed()
+    (call,) = only(hand.wait(30), CallBridge)
+    answered = BridgeAnswered(LINK, call.call_id, ListAnswer((entry(UNLOCKED, hand.now),)), received=hand.monotonic)
+    hand.monotonic += waited
+    told = events(hand.acknowledge_all(hand.tell(answered)))
+
+    assert [said_on for said_on, _ in told] == [topic]
+
+
+def test_when_it_came_makes_no_other_event_of_it() -> None:
+    assert CallbackReceived(LINK, called(UNLOCKED), 1.0) == CallbackReceived(LINK, called(UNLOCKED), 2.0)
+    answer = ListAnswer(())
+    assert BridgeAnswered(LINK, 1, answer, received=1.0) == BridgeAnswered(LINK, 1, answer, received=2.0)
 
 
 def test_an_event_that_the_broker_did_not_take_in_time_is_said_again_as_late() -> None:

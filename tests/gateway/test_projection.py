@@ -16,6 +16,7 @@ from nuki2mqtt.protocol.payloads import (
     GatewayHealth,
     GatewayInfo,
     RetainedSnapshot,
+    attribute_paths,
     parse_retained_snapshot,
     render_snapshot,
 )
@@ -40,6 +41,10 @@ SNAPSHOT = Snapshot(
 DEVICE, AVAILABILITY = "nuki2mqtt/front_door", "nuki2mqtt/front_door/availability"
 CONFIG_TOPIC = "homeassistant/device/nuki2mqtt_1A2B3C4D/config"
 MEMORY = DeviceMemory("front_door", "Front door", 4)
+
+
+# What the other forms of output say of it.
+LEAVES = dict.fromkeys([f"{DEVICE}/{path}" for path in attribute_paths()], b"")
 
 
 class Stage:
@@ -155,6 +160,7 @@ def test_what_an_earlier_process_said_is_told_as_stale_with_everything_in_it() -
     assert stage.said() == {
         DEVICE: render_snapshot(replace(SNAPSHOT, stale=True)),
         AVAILABILITY: b"offline",
+        **LEAVES,
     }
 
 
@@ -173,7 +179,7 @@ def test_a_remembered_device_that_the_broker_forgot_has_nulls() -> None:
     stage.projection.show_remembered(LOCK, MEMORY, None)
     nothing = Snapshot(nuki_id=LOCK, device_type=4, name="Front door")
 
-    assert stage.said() == {DEVICE: render_snapshot(nothing), AVAILABILITY: b"offline"}
+    assert stage.said() == {DEVICE: render_snapshot(nothing), AVAILABILITY: b"offline", **LEAVES}
 
 
 def test_beside_the_snapshot_the_attribute_stale_is_told() -> None:
@@ -191,7 +197,27 @@ def test_in_the_attribute_form_the_last_known_lock_stays_readable() -> None:
     stage = Stage(f"{NO_DISCOVERY}mqtt: {{output: attribute}}\n")
     stage.projection.show_remembered(LOCK, MEMORY, None)
 
-    assert stage.said() == {f"{DEVICE}/stale": b"true", AVAILABILITY: b"offline"}
+    assert stage.said() == {DEVICE: b"", f"{DEVICE}/stale": b"true", AVAILABILITY: b"offline"}
+
+
+@pytest.mark.parametrize("output", ["json", "attribute", "both"])
+def test_what_another_setting_has_fed_is_cleared_once_and_not_on_each_connection(output: str) -> None:
+    stage = Stage(f"{NO_DISCOVERY}mqtt: {{output: {output}}}\n")
+    stage.projection.show_remembered(LOCK, MEMORY, retained())
+    first = [topic for topic, payload in stage.said().items() if not payload]
+    stage.publications.opened()
+
+    assert first == {"json": list(LEAVES), "attribute": [DEVICE], "both": []}[output]
+    assert b"" not in stage.said().values()
+
+
+def test_a_clearing_that_the_broker_does_not_have_is_said_on_the_next_connection() -> None:
+    stage = Stage()
+    stage.projection.show_remembered(LOCK, MEMORY, retained())
+    stage.publications.flush(0)
+    stage.publications.opened()
+
+    assert stage.said().items() >= LEAVES.items()
 
 
 # --- topics that were given up ---

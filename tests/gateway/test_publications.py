@@ -27,6 +27,14 @@ def take(publications: Publications, now: float = 0.0) -> list[tuple[str, str]]:
     return told
 
 
+def refuse(publications: Publications) -> list[tuple[str, str]]:
+    """All that is said now, with the broker refusing each message."""
+    effects = publications.flush(0)
+    for publish in only(effects, Publish):
+        publications.ended(MqttRefused(publish.message_id, "not authorised"))
+    return said(effects)
+
+
 def tell(publications: Publications, number: int, received: float = 0.0) -> None:
     publications.tell("lock/event", "lock/event/late", str(number).encode(), received)
 
@@ -118,14 +126,105 @@ def test_a_state_that_was_under_way_when_the_connection_ended_is_said_again() ->
     assert take(publications) == [("a", "1")]
 
 
-def test_a_refused_message_is_not_said_again_on_this_connection() -> None:
+def test_a_refused_state_is_said_again_when_it_is_asked_for_until_it_is_taken() -> None:
     publications = opened()
     publications.say("a", b"1", DEVICE)
-    publications.flush(0)
-    publications.ended(MqttRefused(1, "not authorised"))
+    refuse(publications)
+    at_once = take(publications)
+    told = list[list[tuple[str, str]]]()
+    for _ in range(2):
+        publications.say_refused_again()
+        told.append(refuse(publications))
+    publications.say("a", b"2", DEVICE)
+    refuse(publications)
+    publications.say_refused_again()
+    told.append(take(publications))
+    publications.say_refused_again()
 
-    assert publications.is_idle
+    assert at_once == []
+    assert told == [[("a", "1")], [("a", "1")], [("a", "2")]]
+    assert (take(publications), publications.is_idle) == ([], True)
+
+
+def test_when_one_that_was_refused_is_taken_the_others_are_tried_once_by_rank() -> None:
+    publications = opened()
+    for topic, rank in (("config", DISCOVERY), ("state", STATE), ("lock", DEVICE)):
+        publications.say(topic, b"x", rank)
+    refuse(publications)
+    publications.say("free", b"1", DEVICE)
+    free = take(publications)
+    publications.say("state", b"y", STATE)
+    (first,) = only(publications.flush(0), Publish)
+    publications.ended(MqttPublished(first.message_id))
+    others = refuse(publications)
+
+    assert (free, first.topic) == ([("free", "1")], "state")
+    assert others == [("lock", "x"), ("config", "x")]
     assert take(publications) == []
+
+
+def test_what_was_refused_is_not_said_twice_on_the_next_connection() -> None:
+    publications = opened()
+    publications.say("a", b"1", DEVICE)
+    refuse(publications)
+    publications.closed()
+    publications.opened()
+
+    assert take(publications) == [("a", "1")]
+
+
+def test_a_refused_event_is_gone_and_tells_its_topic() -> None:
+    publications = opened()
+    tell(publications, 1)
+    publications.reply("lock/result", b"2", 0)
+    publications.flush(20)
+    topics_of = [publications.ended(MqttRefused(number, "no")) for number in (1, 2)]
+    publications.say_refused_again()
+
+    assert topics_of == ["lock/event/late", "lock/result"]
+    assert publications.ended(MqttRefused(99, "no")) is None
+    assert take(publications) == []
+
+
+def test_a_topic_is_cleared_once_and_not_on_each_connection() -> None:
+    publications = Publications()
+    publications.clear("a", DEVICE)
+    publications.clear("b", DEVICE)
+    publications.say("b", b"1", DEVICE)
+    publications.opened()
+    first = take(publications)
+    publications.opened()
+
+    assert (first, take(publications)) == ([("a", ""), ("b", "1")], [("b", "1")])
+
+
+# --- before the state file is written ---
+
+
+def test_without_the_state_file_states_events_and_failures_go_out_and_the_rest_stays() -> None:
+    publications = opened()
+    publications.reply("lock/result", b"accepted", 0)
+    publications.reply("lock/event", b"failed", 0, late_topic="lock/event/late")
+    publications.say("config", b"c", DISCOVERY)
+    publications.say("lock", b"x", DEVICE)
+    tell(publications, 1)
+    first = said(publications.flush(0, is_kept=False))
+
+    assert first == [("lock", "x"), ("lock/event", "1"), ("lock/event", "failed")]
+    assert said(publications.flush(0, is_kept=False)) == []
+    assert take(publications) == [("config", "c"), ("lock/result", "accepted")]
+
+
+def test_a_failure_that_was_under_way_is_said_before_results_on_its_late_topic() -> None:
+    publications = opened()
+    for number in range(2):
+        publications.reply("lock/event", str(number).encode(), 0, late_topic="lock/event/late")
+    publications.reply("lock/result", b"r", 0)
+    publications.flush(0)
+    publications.closed()
+    publications.opened()
+
+    assert take(publications) == [("lock/event/late", "0"), ("lock/event/late", "1"), ("lock/result", "r")]
 
 
 # --- events ---

@@ -282,6 +282,15 @@ def test_a_no_to_a_removal_is_told() -> None:
     assert desk.error("callback_remove", {"id": 0, "url": "http://192.0.2.99/x"}) == "the Bridge said no: nope"
 
 
+def test_a_no_is_told_without_the_token_that_the_bridge_repeats() -> None:
+    desk = Desk.at_work()
+    no = SuccessAnswer(success=False, message="abcdef is not valid")
+    desk.answers = {"CallbackList": CallbackListAnswer(SLOTS), "CallbackRemove": no}
+
+    error = desk.error("callback_remove", {"id": 0, "url": "http://192.0.2.99/x"})
+    assert error == "the Bridge said no: *** is not valid"
+
+
 @pytest.mark.parametrize("values", [{}, {"id": 0}, {"url": "x"}, {"id": "0", "url": "x"}, {"id": True, "url": "x"}])
 def test_a_removal_needs_a_number_and_a_url(values: dict[str, Any]) -> None:
     assert '"id" (a number) and "url"' in Desk.at_work().error("callback_remove", values)
@@ -364,7 +373,7 @@ def test_diagnostics_count_commands() -> None:
     desk.set("lock")
     data = desk.data("diagnostics")
 
-    assert (data["commands_under_way"], data["commands_remembered"]) == (2, 1)
+    assert (data["commands_under_way"], data["commands_remembered"]) == (2, 2)
 
 
 def test_a_device_that_a_bridge_lists_is_not_removed() -> None:

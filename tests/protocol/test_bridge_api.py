@@ -41,6 +41,7 @@ from nuki2mqtt.protocol.bridge_api import (
     SimpleUnlockRequest,
     SuccessAnswer,
     UnpairRequest,
+    hide_secrets,
     parse_callback,
     read_response,
 )
@@ -174,6 +175,11 @@ def test_status(
         (b"/list?ctoken=ab12&nonce=cd34", "HTTP 503: /list?ctoken=***&nonce=***"),
         (b"/add?url=http%3A%2F%2Fs3cr3t HTTP/1.1", "HTTP 503: /add?url=*** HTTP/1.1"),
         (b'{"Token": "123456"}', 'HTTP 503: {"Token": "***"}'),
+        (b"token: 123456", "HTTP 503: token: ***"),
+        (b"{'token': '123456'}", "HTTP 503: {'token': '***'}"),
+        (b"/list%3Ftoken%3D123456", "HTTP 503: /list%3Ftoken%3D***"),
+        (b"http%3A%2F%2Fa%2Fcallback%2F1%2F5ec4e7", "HTTP 503: http%3A%2F%2Fa/callback/***"),
+        (b"at http://me:pass@192.0.2.5/x", "HTTP 503: at http://***@192.0.2.5/x"),
     ],
 )
 def test_detail_of_an_error_is_safe_to_log(content: bytes, detail: str) -> None:
@@ -386,6 +392,34 @@ def test_message_is_one_bounded_line() -> None:
     answer = CallbackAddRequest(URL).read(body({"success": False, "message": "a\r\nb " + "c" * 100}))
 
     assert answer == SuccessAnswer(success=False, message="a b " + "c" * 76)
+
+
+def test_message_is_without_what_looks_like_a_secret() -> None:
+    message = "no: http://192.0.2.5/callback/1/5ec4e7, token=s3cr3t"
+    answer = CallbackAddRequest(URL).read(body({"success": False, "message": message}))
+
+    assert answer == SuccessAnswer(success=False, message="no: http://192.0.2.5/callback/*** token=***")
+
+
+def test_no_text_of_a_bridge_shows_itself() -> None:
+    answers = (
+        BridgeError(BridgeErrorKind.BUSY, "abcdef"),
+        SuccessAnswer(success=False, message="abcdef"),
+        LogAnswer((LogEntry(None, "abcdef", None, (("a", "abcdef"),)),)),
+    )
+
+    assert "abcdef" not in repr(answers)
+
+
+def test_known_secrets_are_hidden_in_whatever_a_bridge_says() -> None:
+    secrets = [Secret("abcdef"), Secret("5ec4e7")]
+    message = SuccessAnswer(success=False, message="ABCDEF 5ec4e7")
+
+    assert hide_secrets(BridgeError(BridgeErrorKind.BUSY, "abcdef!"), secrets) == BridgeError(
+        BridgeErrorKind.BUSY, "***!"
+    )
+    assert hide_secrets(SuccessAnswer(success=True), secrets) == SuccessAnswer(success=True)
+    assert hide_secrets(message, secrets) == SuccessAnswer(success=False, message="*** ***")
 
 
 # --- Whatever comes -----------------------------------------------------------------------------------------

@@ -143,11 +143,12 @@ def test_words(path: str, words: list[str]) -> None:
             assert value_at(read(in_file(path, f'"{word.upper()}"')), path) == word
     listed = f"{', '.join(words[:-1])} or {words[-1]}"
     [(_, text)] = problems(in_file(path, "zzz"))
-    assert text == f"{path}: unknown word zzz; use {listed}"
+    is_repeated = path != "bridges.0.auth"  # somebody may have written the token there
+    assert text == f"{path}: unknown word{' zzz' if is_repeated else ''}; use {listed}"
     [(_, text)] = problems(in_file(path, '"zz zz"'))
     assert text == f"{path}: unknown word; use {listed}"
     [(_, text)] = problems(in_file(path, f"{words[-1]}x"))
-    assert text == f"{path}: unknown word {words[-1]}x; did you mean {words[-1]}?"
+    assert text == f"{path}: unknown word{f' {words[-1]}x' if is_repeated else ''}; did you mean {words[-1]}?"
     [(_, text)] = problems(in_file(path, ""))
     assert text == f"{path}: must not be empty; write {listed}"
 

@@ -5,11 +5,8 @@ at the next event: `Household.settle` sends one that the gateway ignores and wai
 """
 
 import asyncio
-import contextlib
 import json
 import logging
-import random
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,7 +49,8 @@ from nuki2mqtt.service import Service, StatePort
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import House, Timing
 from nuki2mqtt.simulator.server import SimulatedBridgeServer
-from tests.adapters.brokers import HOST, Reachable
+from tests.adapters import mosquitto
+from tests.adapters.brokers import Reachable
 
 TOKEN = "abcdef"
 INSTANCE = "1234abcd"
@@ -63,12 +61,8 @@ AT_ONCE = Timing(answer_s=0.0, read_s=0.0, unreachable_s=0.0, accept_s=0.0, call
 
 
 def free_port() -> int:
-    """A port nobody listens at, outside of the range from which connections get theirs."""
-    while True:
-        port = random.randint(20000, 32000)  # noqa: S311
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+    """A port nobody listens at, and none that was given before."""
+    return mosquitto.free_port()
 
 
 class SteeredClock:

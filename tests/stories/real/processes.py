@@ -16,6 +16,7 @@ from pathlib import Path
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import House, SimulatedLock, Timing
 from nuki2mqtt.simulator.server import SimulatedBridgeServer
+from tests.adapters.brokers import Reachable
 from tests.adapters.mosquitto import Mosquitto
 from tests.stories.real.household import TOKEN, WAIT_S, Ear, free_port
 
@@ -121,12 +122,17 @@ class Site:
         callback_port: int | None = None,
         state_dir: Path | None = None,
         extra: str = "",
+        via: Reachable | None = None,
     ) -> Path:
-        """A settings file; the texts are further keys of its sections, in YAML's flow style."""
+        """A settings file; the texts are further keys of its sections, in YAML's flow style.
+
+        `via` is a way to the broker other than the direct one.
+        """
         path = self.folder / name
+        there = via or self.broker
         path.write_text(
             "version: 1\n"
-            f"mqtt: {{host: {self.broker.host}, port: {self.broker.port}{', ' if mqtt else ''}{mqtt}}}\n"
+            f"mqtt: {{host: {there.host}, port: {there.port}{', ' if mqtt else ''}{mqtt}}}\n"
             f"bridges: [{{host: {self.server.host}, port: {self.server.port}{', ' if bridge else ''}{bridge}}}]\n"
             f"callback: {{bind: 127.0.0.1, port: {callback_port or self.callback_port}}}\n"
             f"poll: {{{poll}}}\n"
