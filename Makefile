@@ -4,6 +4,7 @@
 #   make test PYTEST_ARGS='-k callback -x'         only some tests
 #   make demo ONCE=1                               the fixed course, which ends by itself
 #   make demo SEED=7                               another life of the simulated house
+#   make storm SEED=7 DAYS=2 HOUSES=50             fifty simulated houses for two days each, see docs/storm.md
 
 .POSIX:
 SHELL = /bin/sh
@@ -13,16 +14,23 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 ONCE ?=
 SEED ?= 4
+DAYS ?= 1
+HOUSES ?= 20
+STORM_ARGS ?=
 
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
 
-.PHONY: help setup demo test lint types docs clean
+.PHONY: help setup demo test storm mutations fuzz kills lint types docs clean
 
 help:
 	@echo 'make setup   create the environment in $(VENV)'
 	@echo 'make demo    a broker, a simulated house and the gateway in one process; ONCE=1 ends by itself, SEED=N'
 	@echo 'make test    ruff, mypy, then all tests; stops at the first failure'
+	@echo 'make storm   simulated days in which everything goes wrong; SEED, DAYS, HOUSES'
+	@echo 'make mutations   every broken version of the source that the storm must find'
+	@echo 'make fuzz    100,000 odd inputs for each reader'
+	@echo 'make kills   kill -9 of the real process, a hundred times'
 	@echo 'make lint    ruff only'
 	@echo 'make types   mypy only'
 	@echo 'make docs    write the generated pages of docs/ anew'
@@ -45,6 +53,18 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+storm: $(STAMP)
+	$(BIN)/python -m tests.storm --seed '$(SEED)' --days '$(DAYS)' --houses '$(HOUSES)' $(STORM_ARGS)
+
+mutations: $(STAMP)
+	NUKI2MQTT_MUTATIONS=all $(BIN)/python -m pytest -s tests/storm/test_mutations.py
+
+fuzz: $(STAMP)
+	NUKI2MQTT_FUZZ_EXAMPLES=100000 $(BIN)/python -m pytest tests/fuzz -k bytes --timeout 0
+
+kills: $(STAMP)
+	NUKI2MQTT_KILLS=100 $(BIN)/python -m pytest -s tests/stories/real/test_kills.py -k kills_in --timeout 0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

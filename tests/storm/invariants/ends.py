@@ -1,0 +1,113 @@
+"""(4) Every command gets exactly one end; after a kill `unconfirmed`.
+
+Each message that reached a gateway which lived on has exactly one last word: an end, or a refusal. What was `accepted`
+has an end even if the gateway was killed.
+"""
+
+import json
+from collections import Counter
+
+from tests.storm.broker import Packet, Taken
+from tests.storm.computer import Computer
+from tests.storm.invariants.invariant import Invariant
+from tests.storm.people import Delivery, Order
+from tests.storm.spec import BASE
+
+ENDS = frozenset({"confirmed", "failed", "unconfirmed", "expired"})
+STATUSES = ENDS | {"accepted", "refused"}
+FULL_S = 300.0  # a command may take so long, and its end is written down, too
+ANSWERED_S = 120.0  # a gateway that lived on for so long, beside however slow a disk, has said its first word
+
+
+class ExactlyOneEnd(Invariant):
+    """Counts the words on `<device>/result` for each transaction."""
+
+    name = "4"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.outcomes: Counter[str] = Counter()
+        self._bare_arrivals: dict[str, list[tuple[float, Computer, int]]] = {}
+        self._bare_words: Counter[str] = Counter()
+        self._bare_payloads: dict[str, list[bytes]] = {}
+
+    def delivered(self, computer: Computer, packet: Packet) -> None:
+        order = self.stage.people.meant(packet) if packet.topic.endswith("/set") and packet.payload else None
+        if order is not None and order.key is None and computer.process is not None:
+            arrivals = self._bare_arrivals.setdefault(order.device, [])
+            arrivals.append((self.world.now, computer, computer.process.number))
+
+    def taken(self, taken: Taken) -> None:
+        packet = taken.packet
+        levels = packet.topic.split("/")
+        if levels[-1] != "result" or levels[0] != BASE:
+            return
+        if packet.retain or packet.qos != 1:
+            self.fail(f"a result with retain {packet.retain} and QoS {packet.qos}")
+        result = json.loads(packet.payload)
+        status, reason, key = str(result["status"]), result["reason"], result["transaction"]
+        if status not in STATUSES:
+            self.fail(f"a result with the status {status}")
+        self.outcomes[f"{status} {reason or ''}".strip()] += 1
+        order = self.stage.people.orders.get(str(key))
+        if order is None:
+            if status != "accepted":
+                self._bare_words[levels[1]] += 1
+                if reason != "restarted":  # that may be said at each of several restarts
+                    self._bare_payloads.setdefault(levels[1], []).append(packet.payload)
+            return
+        if status == "accepted":
+            order.acceptances.append(packet.payload)
+        else:
+            order.ends.append((self.world.now, status, reason, bool(result["may_have_acted"])))
+
+    def check(self) -> None:
+        for key, order in self.stage.people.orders.items():
+            self._check_order(key, order)
+        for device in self.world.devices:
+            self._check_bare(device)
+        self.stage.people.forget(self.world.now - 3600.0)
+
+    def _check_order(self, key: str, order: Order) -> None:
+        sure = sum(1 for one in order.deliveries if self._lived_on(one.computer, one.process, one.at))
+        unsure = len(order.deliveries) - sure
+        is_forgiven = any(self._is_forgiven(one) for one in order.deliveries)
+        said = f"{[end[1:] for end in order.ends]} for {len(order.deliveries)} copies of order {key} ({order.action})"
+        if len(order.ends) < sure and not is_forgiven:
+            self.fail(f"{said}, of which {sure} reached a gateway that lived on")
+        # What waits may be replaced by a newer one: it is `refused`, `superseded` after its `accepted`.
+        ends = [end for end in order.ends if end[1] in ENDS or end[2] == "superseded"]
+        if len(ends) < order.accepted and not is_forgiven:
+            self.fail(f"{said}: accepted {order.accepted} times")
+        # The same word may be said twice when the broker was away (docs/decisions/0027), another one never.
+        kinds = {end[1:] for end in ends}
+        if len(kinds) > len(order.acceptances) + unsure and not is_forgiven:
+            self.fail(f"{said}: accepted {order.accepted} times")
+        if any(call.was_written for call in order.calls) and not ends and not is_forgiven:
+            self.fail(f"{said}, though it went to a Bridge")
+
+    def _is_forgiven(self, delivery: Delivery) -> bool:
+        """What could not be written to the state file dies with the process (docs/decisions/0025).
+
+        And what waits when another gateway takes over has its end when this one owns the base again.
+        """
+        has_died = delivery.computer.processes[delivery.process].ended is not None
+        was_full = self.stage.had_full_disk(delivery.at, FULL_S)
+        return (has_died and was_full) or self.stage.had_second_gateway(delivery.at)
+
+    def _check_bare(self, device: str) -> None:
+        arrivals = self._bare_arrivals.get(device, [])
+        sure = sum(1 for at, computer, process in arrivals if self._lived_on(computer, process, at))
+        words = self._bare_words[device]
+        said = len(set(self._bare_payloads.pop(device, [])))
+        if words < sure or said > len(arrivals):
+            self.fail(f"{words} last words for {len(arrivals)} bare orders for {device}, {sure} of them owed")
+        self._bare_arrivals[device] = []
+        self._bare_words[device] = 0
+
+    def _lived_on(self, computer: Computer, process: int, at: float) -> bool:
+        """Whether that process was the one that answers, and not ended before it could."""
+        if computer is not self.world.main or self.stage.had_second_gateway(at):
+            return False
+        one = computer.processes[process]
+        return one.ended is None or one.ended > at + ANSWERED_S

@@ -1,0 +1,165 @@
+"""(5) No event is lost while the broker is away, none older than 10 s is on `event`, each ring is told once.
+
+What must be told is read from the callbacks that a gateway took: two in a row with different states are a change, and
+a callback with a new ring is a ring.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nuki2mqtt.simulator.bridge import SimulatedBridge
+from tests.storm.broker import Taken
+from tests.storm.computer import Computer
+from tests.storm.invariants.invariant import Invariant
+from tests.storm.spec import BASE
+from tests.storm.world import Call
+
+LATE_S = 10.0
+ROUNDING_S = 2.0  # times in messages are whole seconds, and a message is on its way for a moment
+CLOCK_S = 400.0  # what a wrong clock may have left in the mapping of times
+_FINAL = frozenset({1, 3})
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """Something that must be told, seen by this process at this time."""
+
+    at: float
+    computer: Computer
+    process: int
+    device: str
+    kind: str  # "ring" or a state's number
+    since: float
+
+
+class EventsAreTold(Invariant):
+    """Compares what was on `event` and `event/late` with what was seen."""
+
+    name = "5"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.told = self.late = 0
+        self._told: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+        self._rings: dict[str, float] = {}
+        self._owed: list[_Owed] = []
+        self._last: dict[str, tuple[float, Computer, int, int]] = {}
+        self._last_ring: dict[str, str] = {}
+        self._reported: set[tuple[str, int, int]] = set()
+        self._clock_wrong_at = float("-inf")
+
+    # --- What is told -------------------------------------------------------------------------------------------------
+
+    def taken(self, taken: Taken) -> None:
+        packet, levels = taken.packet, taken.packet.topic.split("/")
+        if levels[0] != BASE or len(levels) < 3 or levels[2] != "event" or levels[1] not in self.world.devices:
+            return
+        if packet.retain or packet.qos != 1:
+            self.fail(f"an event with retain {packet.retain} and QoS {packet.qos} on {packet.topic}")
+        event = json.loads(packet.payload)
+        is_late = levels[3:] == ["late"]
+        self.told += not is_late
+        self.late += is_late
+        self._told.setdefault(levels[1], []).append((taken.at, event))
+        age_s = taken.at - _epoch(event["at"])
+        is_of_now = not is_late and event["source"] in {"callback", "command"} and not self._is_clock_wrong()
+        if is_of_now and age_s > LATE_S + ROUNDING_S:
+            self.fail(f"{packet.topic} tells {event['event_type']} {age_s:.0f} s after it was seen")
+        if event["event_type"] == "ring":
+            self._check_ring(levels[1], str(event["ring"]), taken)
+
+    def _check_ring(self, device: str, ring: str, taken: Taken) -> None:
+        at = taken.at
+        key = f"{device} {ring}"
+        if key in self._rings:
+            self.fail(f"the ring of {ring} is told again, {at - self._rings[key]:.0f} s later")
+        self._rings[key] = at
+        if self._is_clock_wrong():
+            return
+        rang = _epoch(ring)
+        began = self._running_since(taken)
+        if began is not None and rang < began - ROUNDING_S - 3:
+            self.fail(f"a ring of {began - rang:.0f} s before the start is told")
+
+    def _running_since(self, taken: Taken) -> float | None:
+        for computer in self.world.computers:
+            if computer.client_id == taken.client_id and computer.process is not None:
+                return computer.process.began
+        return None
+
+    def _is_clock_wrong(self) -> bool:
+        is_wrong = any(computer.wall_offset_s for computer in self.world.computers) or any(
+            bridge.faults.clock_skew_s for bridge in self.world.bridges
+        )
+        if is_wrong:
+            self._clock_wrong_at = self.world.now
+        return self.world.now - self._clock_wrong_at < CLOCK_S
+
+    def ticked(self) -> None:
+        self._is_clock_wrong()
+
+    # --- What is seen -------------------------------------------------------------------------------------------------
+
+    def called_back(
+        self,
+        computer: Computer | None,
+        bridge: SimulatedBridge,  # noqa: ARG002
+        body: bytes,
+        status: int,
+        *,
+        is_forged: bool,
+    ) -> None:
+        if computer is None or computer.process is None or status != 200:
+            return
+        report = json.loads(body)
+        name = next((name for name, one in self.world.devices.items() if one.nuki_id == report["nukiId"]), None)
+        if name is None:
+            return
+        now, life = self.world.now, (computer, computer.process.number)
+        seen = (computer.name, computer.process.number, int(report["nukiId"]))
+        # The first report of a process makes no event (docs/topics.md, "Device").
+        if seen in self._reported and computer is self.world.main:
+            last = self._last.get(name)
+            if last is not None and last[1:3] == life and last[3] != report["state"]:
+                self._owed.append(_Owed(now, *life, name, str(report["state"]), last[0]))
+            ring = report.get("ringactionTimestamp")
+            is_new = report.get("ringactionState") is True and self._last_ring.get(name) != ring and not is_forged
+            if is_new and not self._is_clock_wrong() and _epoch(ring) > computer.process.began:
+                self._owed.append(_Owed(now, *life, name, "ring", now - 60.0))
+        if report.get("ringactionTimestamp"):
+            self._last_ring[name] = report["ringactionTimestamp"]
+        self._last[name] = (now, *life, int(report["state"]))
+        self._reported.add(seen)
+
+    def call_ended(self, call: Call) -> None:
+        listed = call.listed()
+        if call.computer.is_alive and listed:
+            self._reported |= {(call.computer.name, call.process, nuki_id) for nuki_id in listed}
+
+    # --- At rest ------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        for owed in self._owed:
+            process = owed.computer.processes[owed.process]
+            if process.ended is not None and process.ended < self.world.now:
+                continue  # what it knew died with it
+            if self.stage.had_second_gateway(owed.at):
+                continue
+            if not self._is_told(owed):
+                self.fail(f"{owed.device}: {owed.kind} seen {self.world.now - owed.at:.0f} s ago was never told")
+        self._owed.clear()
+        limit = self.world.now - 3600.0
+        self._told = {name: [one for one in told if one[0] >= limit] for name, told in self._told.items()}
+        self._rings = {key: at for key, at in self._rings.items() if at >= limit}
+
+    def _is_told(self, owed: _Owed) -> bool:
+        told = [event for at, event in self._told.get(owed.device, []) if at >= owed.since]
+        if owed.kind == "ring":
+            return any(event["event_type"] == "ring" for event in told)
+        return any(str(event.get("to_code")) == owed.kind for event in told)
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,168 @@
+"""(1) A lock moves by our doing only for an order that was permitted, fresh, not retained and not seen before.
+
+(2) And an opening one moves it once: what has an unknown outcome is never sent again, over restarts too.
+"""
+
+from collections.abc import Iterable
+
+from tests.storm.broker import Packet, Taken
+from tests.storm.computer import Computer
+from tests.storm.invariants.invariant import Invariant
+from tests.storm.people import CLOSING, Delivery, Order, actions_of
+from tests.storm.world import Call
+
+ON_THE_WAY_S = 1.5  # from the decision to the Bridge: the state file, connecting
+REPEATED_WITHIN_S = 62.0  # what closes may be sent again within a minute
+TRUSTED_S = 60.0  # docs/topics.md, "Stale": a clock that is so far off is not trusted
+REMEMBERED_S = 600.0
+KEPT_S = 7_200.0
+_ORDERS = frozenset({"/lockAction", "/lock", "/unlock"})
+
+
+class OnlyWhatWasOrdered(Invariant):
+    """Each request that may move a lock is matched with an order of its own."""
+
+    name = "1"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._orders: dict[tuple[int, int], list[Order]] = {}
+
+    def ordered(self, order: Order) -> None:
+        device = self.world.devices[order.device]
+        code = actions_of(order.device)[order.action]
+        orders = self._orders.setdefault((device.nuki_id, code), [])
+        orders.append(order)
+        self._orders[device.nuki_id, code] = [one for one in orders if one.said > self.world.now - KEPT_S]
+
+    def taken(self, taken: Taken) -> None:
+        if taken.packet.topic.endswith("/set") and taken.packet.payload:
+            order = self.stage.people.meant(taken.packet)
+            if order is not None:
+                order.taken.append(taken.at)
+
+    def delivered(self, computer: Computer, packet: Packet) -> None:
+        if not packet.topic.endswith("/set") or not packet.payload:
+            return
+        self.stage.delivered += 1
+        order = self.stage.people.meant(packet)
+        if order is not None and computer.process is not None:
+            delivery = Delivery(
+                self.world.now, computer, computer.process.number, packet.retain, computer.wall_offset_s
+            )
+            order.deliveries.append(delivery)
+
+    def call_arrived(self, call: Call) -> None:
+        if call.path not in _ORDERS or not call.was_written or call.bridge not in self.world.bridges:
+            return
+        if call.path != "/lockAction" or not {"nukiId", "action", "deviceType"} <= call.params.keys():
+            self.fail(f"an order without its action or device type: {call.path} {dict(call.params)}")
+            return
+        nuki_id, code = int(call.params["nukiId"]), int(call.params["action"])
+        device = next(one for one in self.world.house.devices if one.nuki_id == nuki_id)
+        if int(call.params["deviceType"]) != device.device_type:
+            self.fail(f"an order with the device type {call.params['deviceType']}")
+        orders = self._orders.get((nuki_id, code), [])
+        may = [one for one in orders if self._objection(one, call) is None]
+        if not may:
+            why = [f"{one.key or one.packet.payload!r}: {self._objection(one, call)}" for one in orders[-4:]]
+            self.fail(f"{call.path} action {code} for {nuki_id:08X} went out, and nobody ordered it: {why}")
+            return
+        # Of several equal ones it is most likely one that is known to be under way, and of those the oldest.
+        order = min(may, key=lambda one: (one.accepted <= len(one.ends), not one.calls, one.deliveries[0].at))
+        order.calls.append(call)
+
+    def _objection(self, order: Order, call: Call) -> str | None:
+        """Why this request cannot be for this order; None if it can."""
+        if not order.is_valid:
+            return "not permitted or not understood"
+        deliveries = [
+            one
+            for one in order.deliveries
+            if one.computer is call.computer and one.process == call.process and one.at <= call.began
+        ]
+        if not deliveries:
+            return "not delivered to this process"
+        deliveries = [one for one in deliveries if not one.is_flagged]
+        if not deliveries:
+            return "retained"
+        if order.accepted == 0 and len(order.ends) >= len(order.deliveries):
+            return "refused"
+        if order.action in CLOSING:
+            return self._objection_to_closing(order, call, deliveries)
+        spec = self.world.spec
+        if order.ts_age_s is None and spec.protocol != "5" and not spec.bare_opening:
+            return "needs a ts with 3.1.1"
+        # Another instance that has taken over knows of copies that came to it, not of what the first one did.
+        senders = {one.computer.name for one in order.calls} | {call.computer.name}
+        own = [one for one in order.calls if one.computer is call.computer]
+        if len(own) >= 1 + self._releases(order, call) or len(senders) > len(order.taken):
+            return "sent already"
+        reasons = [self._staleness(order, call, one) for one in deliveries]
+        return None if None in reasons else reasons[0]
+
+    def _objection_to_closing(self, order: Order, call: Call, deliveries: Iterable[Delivery]) -> str | None:
+        if len(order.calls) >= 4 * len(order.deliveries):
+            return "sent four times"
+        if all(call.began > one.at + REPEATED_WITHIN_S for one in deliveries):
+            return "late"
+        return None
+
+    def _releases(self, order: Order, call: Call) -> int:
+        """How often it was said that the order has not acted, so that it may be given again."""
+        ends = [end for end in order.ends if end[0] < call.began and end[1] != "refused" and not end[3]]
+        forgotten = [one for one in order.calls if self._is_forgotten(one, call)]
+        return len(ends) + len(forgotten)
+
+    def _is_forgotten(self, former: Call, call: Call) -> bool:
+        """After ten minutes; with the process, if the state file could not be written (docs/decisions/0025)."""
+        if former.began < call.began - REMEMBERED_S:
+            return True
+        return former.process != call.process and self.stage.had_full_disk(former.began)
+
+    def _staleness(self, order: Order, call: Call, delivery: Delivery) -> str | None:
+        spec = self.world.spec
+        limit_s = spec.ttl_s + ON_THE_WAY_S
+        if call.began > delivery.at + limit_s:
+            return f"waited {call.began - delivery.at:.1f} s"
+        if order.expiry_s is not None and call.began > order.taken[-1] + order.expiry_s + ON_THE_WAY_S:
+            return "expired"
+        if order.ts_age_s is None:
+            return None
+        if abs(delivery.offset_s) > TRUSTED_S:
+            if any(abs(delivery.offset_s - skew) <= TRUSTED_S + 5 for skew in self._skews()):
+                return None  # the Bridge's clock is wrong alike: nobody can tell
+            return "our clock could not be trusted"
+        age_s = call.began - order.said + order.ts_age_s
+        if age_s > limit_s + abs(delivery.offset_s):
+            return f"{age_s:.1f} s old"
+        if -age_s > limit_s + abs(delivery.offset_s):
+            return f"{-age_s:.1f} s ahead"
+        return None
+
+    def _skews(self) -> list[float]:
+        return [bridge.clock_skew_s + bridge.faults.clock_skew_s for bridge in self.world.bridges]
+
+
+class OpensOnce(Invariant):
+    """What a house did for an order, it does not do again for the same order."""
+
+    name = "2"
+
+    def call_arrived(self, call: Call) -> None:
+        if call.path not in _ORDERS or not call.turned:
+            return
+        code, nuki_id = int(call.params.get("action", 0)), int(call.params.get("nukiId", 0))
+        for order in self.stage.people.orders.values():
+            device = self.world.devices[order.device]
+            if not order.opens or (device.nuki_id, actions_of(order.device)[order.action]) != (nuki_id, code):
+                continue
+            since = call.began - REMEMBERED_S
+            turned = [
+                one
+                for one in order.calls
+                if one.turned and one.began > since and one.computer is call.computer
+                if one.process == call.process or not self.stage.had_full_disk(one.began)
+            ]
+            if call in order.calls and len(turned) > 1:
+                self.fail(f"order {order.key} has opened {order.device} {len(turned)} times")

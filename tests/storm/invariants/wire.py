@@ -1,0 +1,87 @@
+"""(6) One request at a time, with the gap, within the budget of forced reads.
+
+(10) Signed requests only where they are allowed.
+"""
+
+from collections import deque
+
+from tests.storm.invariants.invariant import Invariant
+from tests.storm.spec import PORT
+from tests.storm.world import Call
+
+DAY_S = 86_400.0
+COMMAND_RESERVE = 48  # a day and device, for looking after commands (docs/decisions/0006)
+ROUNDING_S = 0.001
+SINCE_S = 200.0
+
+
+class OneAtATime(Invariant):
+    """No Bridge sees two requests of one process at once, or one too soon after another."""
+
+    name = "6"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[str, int, str], Call] = {}
+        self._reads: dict[tuple[str, int, str], deque[float]] = {}
+        self.shortest_gap_s = float("inf")
+
+    def call_began(self, call: Call) -> None:
+        key = (call.computer.name, call.process, call.host)
+        last = self._last.get(key)
+        if last is not None and last.ended is None:
+            self.fail(f"{call.path} while {last.path} is under way")
+        elif last is not None and last.ended is not None:
+            gap_s = call.began - last.ended
+            self.shortest_gap_s = min(self.shortest_gap_s, gap_s)
+            if gap_s < self.world.spec.min_gap_s - ROUNDING_S:
+                self.fail(f"{call.path} only {gap_s:.3f} s after {last.path}")
+        self._last[key] = call
+        if call.path == "/lockState":
+            self._count_read(call)
+        self._check_silence(call)
+
+    def _count_read(self, call: Call) -> None:
+        reads = self._reads.setdefault((call.computer.name, call.process, call.params["nukiId"]), deque())
+        reads.append(call.began)
+        while reads[0] < call.began - DAY_S:
+            reads.popleft()
+        budget = self.world.spec.forced_per_day + COMMAND_RESERVE
+        if len(reads) > budget:
+            self.fail(f"{len(reads)} forced reads of one device within a day")
+
+    def _check_silence(self, call: Call) -> None:
+        """The second of two gateways asks nothing of any Bridge while the first one lives and is connected."""
+        main = self.world.main
+        if call.computer is not self.world.other or not main.is_alive or main.process is None:
+            return
+        other_began = 0.0 if call.computer.process is None else call.computer.process.began
+        if main.process.began + SINCE_S < other_began and self.stage.connected_since(SINCE_S):
+            self.fail(f"the second gateway asks {call.path} while the first one lives")
+
+
+class OnlyWhereAllowed(Invariant):
+    """No signed request goes to an address that nobody configured, none but the question who it is to a stranger."""
+
+    name = "10"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._met: set[tuple[str, str]] = set()
+
+    def call_began(self, call: Call) -> None:
+        if not call.signed:
+            return
+        hosts = {self.world.spec.bridge_host(number) for number in range(self.world.spec.bridges)}
+        if call.host not in hosts or call.port != PORT:
+            self.fail(f"a signed request went to {call.host}:{call.port}")
+        if "token" in call.signed:
+            self.fail(f"the plain token went out with {call.path}")
+
+    def call_arrived(self, call: Call) -> None:
+        if call.bridge in self.world.bridges:
+            if call.path == "/info" and call.answer is not None and call.answer.status == 200:
+                self._met.add((call.computer.name, call.host))
+        elif call.path != "/info" and (call.computer.name, call.host) in self._met:
+            # Whoever never met ours cannot tell it from another.
+            self.fail(f"{call.path} was signed for another Bridge than ours")

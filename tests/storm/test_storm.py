@@ -1,0 +1,73 @@
+"""A short storm: some gateways with their houses for a few hours each; docs/reliability.md tells of the long ones."""
+
+import json
+
+import pytest
+
+from tests.storm.faults import KINDS
+from tests.storm.judge import Violation
+from tests.storm.plan import draw_plan, settle_s
+from tests.storm.play import live, play
+from tests.storm.shrink import shrink
+from tests.storm.spec import Spec
+
+SEEDS = range(10)
+DAYS = 0.12
+SQUALLS = 30.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_is_wrong_in_a_short_storm(seed: int) -> None:
+    _, report = live((seed, DAYS, SQUALLS, None, None))
+
+    assert report.violation is None
+    assert report.figures["checks"] > 5
+    assert sum(report.bit.values()) > 5
+
+
+def test_a_storm_is_the_same_each_time() -> None:
+    spec = Spec.draw(11)
+    steps = draw_plan(spec, 0.05, SQUALLS)
+    first, second = (play(spec, steps, keeps_trace=True) for _ in range(2))
+
+    assert first.trace == second.trace
+    assert len(first.trace) > 100
+
+
+def test_a_plan_is_json_and_back() -> None:
+    spec = Spec.draw(12)
+    steps = draw_plan(spec, 0.05, SQUALLS)
+
+    assert json.loads(json.dumps(steps)) == steps
+    assert Spec(**json.loads(json.dumps(spec.as_json()))) == spec
+
+
+def test_every_kind_of_fault_comes_before_any_comes_again() -> None:
+    kinds = [step["kind"] for step in draw_plan(Spec.draw(13, flats=0), 2, SQUALLS) if step["do"] == "fault"]
+
+    assert set(kinds) == set(KINDS)
+    assert max(kinds.count(kind) for kind in KINDS) - min(kinds.count(kind) for kind in KINDS) <= 2
+
+
+def test_a_violation_is_made_smaller() -> None:
+    """What breaks it here are two steps of many: the other ones are left out."""
+    spec = Spec.draw(14)
+    steps = [{"at": float(number), "do": "turn", "device": "front_door", "code": number} for number in range(64)]
+    violation = Violation("3", 63.5, "made up")
+
+    def play_it(_: Spec, some: object) -> Violation | None:
+        assert isinstance(some, list)
+        return violation if {17, 42} <= {step.get("code") for step in some} else None
+
+    left = shrink(spec, steps, violation, play_it=play_it)
+
+    assert [step.get("code") for step in left] == [17, 42]
+
+
+def test_a_check_stands_behind_every_squall() -> None:
+    spec = Spec.draw(15)
+    steps = draw_plan(spec, 0.5, SQUALLS)
+    ends = [float(step["at"]) + float(step["for"]) for step in steps if step["do"] == "fault"]
+    checks = [float(step["at"]) for step in steps if step["do"] == "check"]
+
+    assert max(checks) >= max(ends) + settle_s(spec) - 1

@@ -1,0 +1,62 @@
+"""An event loop whose time jumps: it never waits, and goes to the next timer as soon as nothing else is to be done.
+
+Whatever runs on it (`asyncio.sleep`, `asyncio.timeout`, queues, task groups) lives in virtual time. What would go
+to a thread is done on the loop after `thread_s`, so that nothing depends on the machine.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+SMALLEST_S = 2.0**-20  # a timer that is nearer is reached in one step, whatever floating point says
+
+
+class _Jump(selectors.SelectSelector):
+    """Waits for nothing: the time to wait is the time to jump over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("nothing will ever happen any more: everybody waits, and no timer is set")
+        if timeout > 0:
+            self.now += max(timeout, SMALLEST_S)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time is seconds since the loop was made."""
+
+    def __init__(self, thread_s: Callable[[], float] = lambda: 0.001) -> None:
+        self._jump = _Jump()
+        self._thread_s = thread_s
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        """The virtual time."""
+        return self._jump.now
+
+    def run_in_executor(  # type: ignore[override]
+        self,
+        executor: Any,  # noqa: ARG002
+        func: Callable[..., Any],
+        *args: Any,
+    ) -> "asyncio.Future[Any]":
+        """Do it on the loop, a little later; a caller who is cancelled in between does not keep it from being done."""
+        future: asyncio.Future[Any] = self.create_future()
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:  # noqa: BLE001 - handed on to whoever waits
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+        self.call_later(self._thread_s(), work)
+        return future
