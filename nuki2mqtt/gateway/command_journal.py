@@ -17,6 +17,7 @@ from nuki2mqtt.model.device import NukiId
 
 REMEMBERED_S = 600.0
 MOST_KEYS = 1000
+MOST_CLOSING = 100  # commands in the journal that let nobody in: a flood of them shall not make the file slow
 
 _Key = tuple[NukiId, Action, str]
 
@@ -58,8 +59,18 @@ class CommandJournal:
         """A command is accepted; gives the id under which it stands in the journal."""
         self._written += 1
         entry_id = f"{entry.accepted.isoformat()} {self._written}"
-        self.entries = {**dict(list(self.entries.items())[1 - MOST_KEYS :]), entry_id: entry}
+        self.entries = {**self._with_room_for(entry), entry_id: entry}
         return entry_id
+
+    def _with_room_for(self, entry: JournalEntry) -> dict[str, JournalEntry]:
+        """What closes never drives out what opens: without that a door may open twice after a crash."""
+        entries = dict(self.entries)
+        closing = [entry_id for entry_id, one in entries.items() if not one.opens]
+        if closing and (len(entries) >= MOST_KEYS or (not entry.opens and len(closing) >= MOST_CLOSING)):
+            del entries[closing[0]]
+        elif len(entries) >= MOST_KEYS:
+            del entries[next(iter(entries))]
+        return entries
 
     def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:
         """This is its end, and about to be said."""

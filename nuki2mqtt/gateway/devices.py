@@ -269,8 +269,11 @@ class Devices:
         else:
             events, told_first = (), False
             is_hint = device.source is Source.CALLBACK and not device.is_hint_settled
-            if is_hint and device.state is not None and _contradicts(entry_state, device.state):
+            is_contrary = device.state is not None and _contradicts(entry_state, device.state)
+            if is_hint and is_contrary:
                 doubt = Doubt.CONTRADICTED
+            elif not is_same and not is_older and not is_contrary and device.link == link:
+                events = self._take_batteries(device, entry_state, time, now)
         return Verdict(
             nuki_id=device.nuki_id,
             events=events + ring_events,
@@ -305,8 +308,9 @@ class Devices:
         ring_events = self._ring_events(device, state, Source.LOCK_STATE, link, clock, now)
         if device.state is not None and device.time > sent and _contradicts(state, device.state):
             return Verdict(nuki_id=nuki_id, events=ring_events)
+        former = 0.0 if device.state is None else device.time
         events = self._take(device, self._merge(device, state), Source.LOCK_STATE, link, now.monotonic, now)
-        device.time = sent
+        device.time = max(former, sent)
         self.settle(nuki_id, now)
         return Verdict(nuki_id=nuki_id, events=events + ring_events)
 
@@ -411,6 +415,17 @@ class Devices:
         if held is None:
             return ()
         return changes_between(device.device_type, held, state, door_before, seen, source)
+
+    def _take_batteries(self, device: _Device, entry: DeviceState, time: float, now: Moment) -> tuple[DeviceEvent, ...]:
+        """An entry that is older than a belated callback, and agrees with it, knows the batteries at least as well."""
+        held = device.state
+        if held is None:
+            return ()
+        merged = self._merge(device, entry)
+        keypad = merged.keypad_battery_critical
+        device.state = replace(held, battery=merged.battery, keypad_battery_critical=keypad)
+        seen = now.wall - timedelta(seconds=now.monotonic - time)
+        return changes_between(device.device_type, held, device.state, device.definite_door, seen, Source.LIST)
 
     def _ring_events(
         self,

@@ -272,7 +272,7 @@ class Following:
             if verdict is not None:
                 self.vouching.lock_state_read(nuki_id)
                 self._note(verdict)
-                self._news.append(Observation(nuki_id, Source.LOCK_STATE, answer.state, now.monotonic))
+                self._news.append(Observation(nuki_id, Source.LOCK_STATE, answer.state, link.answered_sent))
         self._news.append(ReadEnded(nuki_id, link.answered_sent, answer.state))
 
     def handle_callback(self, event: CallbackReceived, now: Moment) -> list[Effect]:

@@ -16,7 +16,7 @@ _PARTS = re.compile(r"(?s)\\+|.")
 _MAX_SEEN_CHARS = 4096  # of a text that is shown: cleared first, then cut
 _SHORT = 4  # shorter secrets are replaced as whole words only, else they would cut every other word to pieces
 
-_KEY_WORDS = "token|hash|nonce|url|passw[a-z]*|secret"
+_KEY_WORDS = "token|hash|nonce|url|passw[a-z]{0,16}|secret"
 _QUOTE = r"(?:\\{0,7}[\"']|&(?:quot|apos|#0*3[49]|#x0*2[27]);|%(?:25)*2[27])"
 _BLANKS = r"(?:\s|\+|%(?:25)*20)*"
 _SLASH = r"(?:\\{0,7}/|%(?:25)*2f|\\{1,8}u002f|&#(?:0*47|x0*2f);)"
@@ -27,7 +27,7 @@ _KEYED = re.compile(
     r"(?:([\"'])(?:\\.|(?!\2).)+|" + _QUOTE + r"?[^&\s\"'<>]+)"
 )
 _CALLBACK_PATH = re.compile(rf"(?i){_SLASH}callback{_SLASH}[^\s\"'<>]+")
-_LOGIN = re.compile(r"(?i)(://|%(?:25)*3a%(?:25)*2f%(?:25)*2f)[^?;#\s\"'<>]*(?:@|%(?:25)*40)")
+_LOGIN = re.compile(r"(?i)(://|%(?:25)*3a%(?:25)*2f%(?:25)*2f)[^?;#\s\"'<>]{0,256}(?:@|%(?:25)*40)")
 _QUERY = re.compile(r"\?[^\s\"'<>]+")
 
 

@@ -306,3 +306,26 @@ def test_the_key_of_a_closing_command_does_not_outlive_the_process() -> None:
     assert heir.take_left_open() == [(entry_id, closing)]
     heir.ended(entry_id)
     assert heir.entries == {}
+
+
+def test_a_flood_of_what_closes_drives_out_nothing_that_opens() -> None:
+    """Or a door would open twice after a crash: the key of the opening one would be forgotten."""
+    remembered = journal()
+    kept = remembered.write(sent_at(10))
+    for number in range(3000):
+        remembered.write(replace(sent_at(11, f"{number}"), opens=False))
+
+    assert kept in remembered.entries
+    assert len(remembered.entries) <= 101
+
+
+def test_what_opens_drives_out_what_closes_first() -> None:
+    remembered = journal()
+    first = remembered.write(sent_at(10))
+    closing = remembered.write(replace(sent_at(10), opens=False))
+    for number in range(999):
+        remembered.write(sent_at(11, f"{number}"))
+
+    assert first in remembered.entries
+    assert closing not in remembered.entries
+    assert len(remembered.entries) == 1000

@@ -162,7 +162,9 @@ def test_only_a_contradiction_raises_a_doubt(said_later: DeviceState, doubt: Dou
     seen.called(20, UNLOCKED)
     verdict = seen.listed(40, said_later, 17)
 
-    assert (verdict.doubt, verdict.events) == (doubt, ())
+    low = ["battery_low"] if said_later.battery.critical else []
+    assert verdict.doubt == doubt
+    assert [event.event_type for event in verdict.events] == low
     assert seen.held == (3, "callback", wall(20))
 
 
@@ -382,3 +384,40 @@ def test_an_entry_from_the_time_of_a_read_overrides_it() -> None:
     seen.listed(50, LOCKED, 25)
 
     assert seen.held == (1, "list", wall(25))
+
+
+def test_a_read_that_agrees_does_not_make_a_newer_callback_older() -> None:
+    seen = Seen()
+    seen.listed(12, UNLOCKED, 11)
+    seen.called(20, LOCKED)
+    seen.read(40, LOCKED, sent=12)
+    seen.listed(45, UNLOCKED, 11.5)
+
+    assert seen.held == (1, "lock_state", wall(40))
+
+
+# --- Batteries change slowly: what a belated callback says of them does not hide a newer entry ---
+
+LOW = replace(LOCKED, battery=replace(LOCKED.battery, critical=True))
+
+
+def test_an_entry_older_than_a_belated_callback_tells_the_battery() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(100, LOCKED)
+    verdict = seen.listed(101, LOW, 60)
+
+    assert seen.held == (1, "callback", wall(100))
+    assert [event.event_type for event in verdict.events] == ["battery_low"]
+    assert seen.listed(131, LOW, 60).events == ()
+
+
+def test_the_same_entry_again_takes_nothing_back_of_a_callback() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    seen.called(100, LOW)
+    seen.listed(101, LOCKED, 5)
+    state_held = seen.devices.state(LOCK)
+
+    assert state_held is not None
+    assert state_held.battery.critical is True

@@ -175,6 +175,10 @@ class Computer:
         """It is about to say this; it may die of it."""
         self._die_at(f"publish {packet.topic}")
 
+    def note_handed_over(self, packet: "Packet") -> None:
+        """The broker has it; it may die before it knows."""
+        self._die_at(f"published {packet.topic}")
+
     def note_received(self, packet: "Packet") -> None:
         """This arrived at its link."""
         self.world.note_delivered(self, packet)

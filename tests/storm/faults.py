@@ -550,17 +550,22 @@ def _draw_deadly(chance: Random, _spec: Spec) -> Step:
 
 @fault((10, 90), draw=_draw_deadly, wants="opening")
 def killed_at(stage: "Stage", step: Step, episode: Episode) -> End:
-    """kill -9 in the very moment of saying or asking something, and started again later."""
-    computer, world, left = stage.world.main, stage.world, [int(step["nth"])]
+    """kill -9 in the very moment of saying or asking something, and started again later.
 
-    def is_now(what: str) -> bool:
-        if what != step["what"]:
+    The second of two moments of a message is when the broker has it and we do not know.
+    """
+    computer, what, left = stage.world.main, str(step["what"]), [int(step["nth"])]
+    if what.startswith("publish ") and left[0] > 1:
+        what, left = what.replace("publish ", "published "), [1]
+
+    def is_now(happening: str) -> bool:
+        if happening != what:
             return False
         left[0] -= 1
         return left[0] == 0
 
     computer.dies_at = is_now
-    forget = world.listen("kill_at main", episode.hit)
+    forget = stage.world.listen("kill_at main", episode.hit)
 
     def end() -> None:
         computer.dies_at = None

@@ -144,6 +144,7 @@ class SimulatedLink:
             return
         self._unacknowledged[order.message_id] = asyncio.get_running_loop().time()
         line.publish(packet, acknowledged=lambda reason: self._items.put_nowait((order.message_id, reason)))
+        self._computer.note_handed_over(packet)
 
     async def close(self, timeout_s: float) -> None:
         """Wait for the acknowledgements, then leave with a DISCONNECT."""

@@ -22,7 +22,7 @@ def test_nothing_is_wrong_in_a_short_storm(seed: int) -> None:
 
     assert report.violation is None
     assert report.figures["checks"] > 5
-    assert sum(report.bit.values()) > 5
+    assert sum(report.bit.values()) >= 3
 
 
 def test_a_storm_is_the_same_each_time() -> None:

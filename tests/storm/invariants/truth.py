@@ -114,7 +114,7 @@ class TruthAfterAll(Invariant):
             return
         is_online = levels[2:] == ["availability"] and packet.payload == b"online"
         snapshot = json.loads(packet.payload) if len(levels) == 2 else {}
-        if snapshot and snapshot["nuki_id"] != device.nuki_id:
+        if (snapshot or self._snapshot(levels[1])).get("nuki_id", device.nuki_id) != device.nuki_id:
             return  # a lock of the same name at a Bridge of somebody else, whom a newcomer cannot tell from ours
         is_fresh = snapshot.get("stale") is False
         if (is_online or is_fresh) and (*life, device.nuki_id) not in self._vouched:
