@@ -167,7 +167,10 @@ class Following:
         if job is None:
             return effects
         if event.local_host is not None:
+            former = self._own_callbacks.local_hosts.get(event.link)
             self._own_callbacks.local_hosts[event.link] = event.local_host
+            if former not in {None, event.local_host}:
+                effects += self._set_own_callback(event.link, now)  # the Bridge still calls our former address
         self._tell_ended(link, job, event.answer)
         match event.answer:
             case BridgeError() as error:

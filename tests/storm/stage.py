@@ -67,7 +67,8 @@ class Stage:
 
     def connected_since(self, seconds: float) -> bool:
         """Whether the gateway has been connected for so long."""
-        return self.is_connected and self.world.now - self._connected_since >= seconds
+        is_same = self.is_connected and self.line is self._seen_line
+        return is_same and self.world.now - self._connected_since >= seconds
 
     @property
     def inbox_size(self) -> int:
