@@ -108,7 +108,8 @@ class TruthAfterAll(Invariant):
         life = (computer.name, computer.process.number)
         if packet.topic == f"{BASE}/gateway/state" and packet.payload == b"online" and life not in self._online_said:
             self._online_said.add(life)
-            self._check_beginning(life)
+            if not self.stage.had_second_gateway(self.world.now):  # or it is that one which vouches
+                self._check_beginning(life)
         device = self.world.devices.get(levels[1])
         if device is None or not packet.payload:
             return
