@@ -1,5 +1,6 @@
 """All invariants at once: hears of everything, remembers the first violation and what went before it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +36,7 @@ class Judge:
 
     def __init__(self, *, keeps_trace: bool = False) -> None:
         self.violation: Violation | None = None
+        self.broken = asyncio.Event()
         self.trace: deque[str] = deque(maxlen=LINES if keeps_trace else 0)
         self.invariants: list[Invariant] = []
         self.stage: Stage | None = None
@@ -54,6 +56,7 @@ class Judge:
         """The first violation counts."""
         if self.violation is None and self.stage is not None:
             self.violation = Violation(invariant, self.stage.world.elapsed, text)
+            self.broken.set()
 
     def note(self, text: str) -> None:
         """A line of the trace."""

@@ -93,12 +93,11 @@ def patched(patch: str, root: Path) -> dict[str, str]:
         if part.startswith("--- a/"):
             path = lines[0].removeprefix("--- a/").strip()
         elif part.startswith("@@ "):
-            old, new = (
-                "\n" + "".join(line[1:] for line in lines[1:] if line[0] in f" {sign}") for sign in ("-", "+")
-            )
+            old, new = ("\n" + "".join(line[1:] for line in lines[1:] if line[0] in f" {sign}") for sign in ("-", "+"))
             text = files.get(path) or "\n" + (root / path).read_text()
-            if text.count(old) != 1:
-                raise ValueError(f"a hunk fits {text.count(old)} times into {path}: {lines[0].strip()}")
+            places = len(re.findall(f"(?={re.escape(old)})", text))  # they may overlap
+            if places != 1:
+                raise ValueError(f"a hunk fits {places} times into {path}: {lines[0].strip()}")
             files[path] = text.replace(old, new)
     return {path: text.removeprefix("\n") for path, text in files.items()}
 

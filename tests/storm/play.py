@@ -1,6 +1,7 @@
 """Plays a plan in a house of its own and says what became of it."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -106,7 +107,10 @@ async def _play(spec: Spec, steps: Sequence[Step], *, keeps_trace: bool) -> Repo
 
 async def _until(stage: Stage, judge: Judge, at: float) -> None:
     if judge.violation is None and at > stage.world.elapsed:
-        await asyncio.sleep(at - stage.world.elapsed)
+        # Not a moment longer than until something is wrong: what is wrong may spin.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at - stage.world.elapsed):
+                await judge.broken.wait()
 
 
 def _report(stage: Stage, judge: Judge) -> Report:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any, Self
 
 from nuki2mqtt.simulator.bridge import SimulatedBridge
@@ -143,5 +144,8 @@ class Spec:
         return any(url.startswith(f"http://{host}:{DOOR_PORT}/callback/") for host in hosts)
 
     def secrets(self) -> tuple[str, ...]:
-        """What must be seen nowhere."""
-        return (TOKEN, "m4rkedPa55", self.callback_secret, self.other_secret)
+        """What must be seen nowhere: tokens, the password, and the paths at which Bridges knock."""
+        seeds = (self.callback_secret, self.other_secret)
+        links = [f"{self.bridge_host(number)}:{PORT}" for number in range(self.bridges)]
+        paths = [sha256(f"{seed} {link}".encode()).hexdigest()[:32] for seed in seeds for link in links]
+        return (TOKEN, "m4rkedPa55", *seeds, *paths)

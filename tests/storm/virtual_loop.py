@@ -9,6 +9,7 @@ import selectors
 from collections.abc import Callable
 from typing import Any
 
+MOST_TURNS = 100_000  # of the loop at one moment of the virtual time
 SMALLEST_S = 2.0**-20  # a timer that is nearer is reached in one step, whatever floating point says
 
 
@@ -18,12 +19,17 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise RuntimeError("nothing will ever happen any more: everybody waits, and no timer is set")
+        self._turns_at_once += 1
         if timeout > 0:
             self.now += max(timeout, SMALLEST_S)
+            self._turns_at_once = 0
+        elif self._turns_at_once > MOST_TURNS:
+            raise RuntimeError(f"something spins: {MOST_TURNS} turns, and time does not go on")
         return []
 
 

@@ -15,6 +15,7 @@ ON_THE_WAY_S = 1.5  # from the decision to the Bridge: the state file, connectin
 REPEATED_WITHIN_S = 62.0  # what closes may be sent again within a minute
 TRUSTED_S = 60.0  # docs/topics.md, "Stale": a clock that is so far off is not trusted
 REMEMBERED_S = 600.0
+SENT_ALREADY = "sent already"
 KEPT_S = 7_200.0
 _ORDERS = frozenset({"/lockAction", "/lock", "/unlock"})
 
@@ -65,6 +66,10 @@ class OnlyWhatWasOrdered(Invariant):
         orders = self._orders.get((nuki_id, code), [])
         may = [one for one in orders if self._objection(one, call) is None]
         if not may:
+            again = [one for one in orders if one.opens and self._objection(one, call) == SENT_ALREADY]
+            if again:
+                self._fail("2", f"{call.path} action {code} went out again for order {again[-1].key}")
+                return
             why = [f"{one.key or one.packet.payload!r}: {self._objection(one, call)}" for one in orders[-4:]]
             self.fail(f"{call.path} action {code} for {nuki_id:08X} went out, and nobody ordered it: {why}")
             return
@@ -97,7 +102,7 @@ class OnlyWhatWasOrdered(Invariant):
         senders = {one.computer.name for one in order.calls} | {call.computer.name}
         own = [one for one in order.calls if one.computer is call.computer]
         if len(own) >= 1 + self._releases(order, call) or len(senders) > len(order.taken):
-            return "sent already"
+            return SENT_ALREADY
         reasons = [self._staleness(order, call, one) for one in deliveries]
         return None if None in reasons else reasons[0]
 
