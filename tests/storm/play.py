@@ -134,6 +134,6 @@ def _report(stage: Stage, judge: Judge) -> Report:
                 report.peaks["objects"], report.peaks["longest"] = one.most_objects, one.longest
             case OneAtATime():
                 report.peaks["gap"] = one.shortest_gap_s
-    report.figures["requests"] = stage.requests
+    report.figures["requests"] = stage.requests + len(stage.world.wire.calls)
     report.figures["starts"] = sum(len(computer.processes) for computer in stage.world.computers)
     return report
