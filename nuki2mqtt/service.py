@@ -154,13 +154,15 @@ class Service:
             return self._inbox.get_nowait()
         deadline = self._gateway.next_deadline()
         # Without anybody to tell that we live there is no need to wake up in between.
-        longest_s = None if self._heartbeat is None else LONGEST_TURN_S
-        wait_s = longest_s if deadline is None else deadline - self._clock.now().monotonic
+        limits = [] if self._heartbeat is None else [LONGEST_TURN_S]
+        if deadline is not None:
+            limits.append(deadline - self._clock.now().monotonic)
+        wait_s = min(limits, default=None)
         if wait_s is not None and wait_s <= 0:
             await asyncio.sleep(0)  # the other tasks get their turn
             return None
         try:
-            async with asyncio.timeout(wait_s if longest_s is None else min(wait_s or longest_s, longest_s)):
+            async with asyncio.timeout(wait_s):
                 return await self._inbox.get()
         except TimeoutError:
             return None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.vocabulary import (
     CallbackPath,
@@ -15,6 +16,7 @@ from nuki2mqtt.gateway.vocabulary import (
 )
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.model.state import Source
 from nuki2mqtt.protocol.bridge_api import (
     Answer,
     InfoRequest,
@@ -216,3 +218,17 @@ def test_503_prolongs_and_401_does_not() -> None:
                 scene.answer(call, BridgeError(kind))
 
     assert (busy.is_fresh(), refused.is_fresh()) == (True, False)
+
+
+def test_a_read_proves_what_was_so_when_it_was_sent() -> None:
+    """Its answer may have been on its way while a command was given by another Bridge."""
+    scene = followed()
+    scene.following.handle_callback(CallbackReceived(LINK, called(UNLOCKED)), moment(5))
+    call = scene.until(LockStateRequest)
+    sent = ZERO + scene.now
+    scene.following.take_news()
+    scene.now += 20
+    scene.answer(call, LockStateAnswer(success=True, state=LOCKED))
+
+    seen = [news for news in scene.following.take_news() if isinstance(news, Observation)]
+    assert [(one.source, one.time) for one in seen] == [(Source.LOCK_STATE, sent)]

@@ -8,9 +8,8 @@ def test_the_bridge_has_our_new_address_with_the_next_answer_and_one_slot_is_our
     world: World, bridge: SimulatedBridge
 ) -> None:
     process = world.start_ready()
-    assert [url for url in bridge.callbacks.slots if url] == [
-        url for url in bridge.callbacks.slots if url and "192.0.2.5" in url
-    ]
+    (before,) = [url for url in bridge.callbacks.slots if url is not None]
+    assert before.startswith("http://192.0.2.5:")
 
     process.host = "192.0.2.99"
     world.run(70)
