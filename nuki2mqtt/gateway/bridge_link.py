@@ -6,6 +6,8 @@ failed request comes again after a growing delay, for which orders do not wait; 
 whether it may be is decided by `commands`.
 """
 
+from math import inf
+
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.auth_ladder import AuthLadder
@@ -258,21 +260,21 @@ class BridgeLink:
         """When something is to be asked."""
         if not self._is_active or self._in_flight is not None or self._is_contact_ended:
             return None
-        due = min(self._open_dues(), default=None)
-        other = None if due is None else max(due, self._earliest)
+        deadline = max(self._next_due(), self._earliest)
         order = self._orders.next_due()
-        if order is None:
-            return other
-        order = max(order, self._gap_until)
-        return order if other is None else min(order, other)
+        if order is not None:
+            deadline = min(deadline, max(order, self._gap_until))
+        return None if deadline == inf else deadline
 
-    def _open_dues(self) -> list[float]:
+    def _next_due(self) -> float:
+        """When something other than an order is due; this runs at every event."""
         if not self.is_verified and not self._is_releasing:
-            return [self._due[JobKind.INFO]]
+            return self._due[JobKind.INFO]
+        if self.callback.step is not None or len(self._asked):
+            return self._earliest
         dues = [*self._due.values()]
-        if self.callback.step is not None or self._asked:
-            dues.append(self._earliest)
-        return dues + [due for due in (self.reads.next_due(), self.callback.look_at) if due is not None]
+        dues += [due for due in (self.reads.next_due(), self.callback.look_at) if due is not None]
+        return min(dues, default=inf)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Send the most urgent request that is due."""

@@ -35,6 +35,8 @@ class CallbackWatch:
 
     def count_lost(self, now: float) -> int:
         """How many callbacks have been lost since the last call."""
+        if not self._pending:
+            return 0
         overdue = [nuki_id for nuki_id, deadline in self._pending.items() if deadline <= now]
         for nuki_id in overdue:
             del self._pending[nuki_id]

@@ -93,6 +93,7 @@ class Following:
         self._told_once: dict[str, None] = {}
         self._news: list[News] = []
         self.listed: dict[str, frozenset[NukiId]] = {}  # the last readable /list of each link
+        self._remembered: dict[str, BridgeMemory] | None = None  # until an answer or a token may have changed it
 
     # --- Switching ----------------------------------------------------------------------------------------------------
 
@@ -133,7 +134,9 @@ class Following:
 
     def remember_bridges(self) -> dict[str, BridgeMemory]:
         """What to remember of all Bridges."""
-        return self._others | {name: link.memory for name, link in self.links.items()}
+        if self._remembered is None:
+            self._remembered = self._others | {name: link.memory for name, link in self.links.items()}
+        return self._remembered
 
     @property
     def needs_pairing(self) -> bool:
@@ -147,6 +150,7 @@ class Following:
 
     def paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
         """A token was handed over."""
+        self._remembered = None
         link = self.links.get(event.link)
         if link is None:
             self._others[event.link] = BridgeMemory(token=event.token)
@@ -161,6 +165,7 @@ class Following:
 
     def handle_answer(self, event: BridgeAnswered, now: Moment) -> list[Effect]:
         """Take in an answer of a Bridge."""
+        self._remembered = None
         link = self.links[event.link]
         self._received = now.monotonic if event.received is None else event.received
         job, effects = link.handle_answer(event, now, is_clock_trusted=self.is_clock_trusted(now))
@@ -334,7 +339,12 @@ class Following:
         if not self.is_active:
             return None
         times = [link.next_deadline() for link in self.links.values()]
-        times += [watch.next_deadline() for watch in self.watches.values()]
+        times.append(self.next_change(now))
+        return min([time for time in times if time is not None], default=None)
+
+    def next_change(self, now: float) -> float | None:
+        """The same without what is only a question to a Bridge."""
+        times = [watch.next_deadline() for watch in self.watches.values()]
         times.append(self.vouching.next_deadline(now))
         return min([time for time in times if time is not None], default=None)
 

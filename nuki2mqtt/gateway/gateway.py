@@ -77,6 +77,7 @@ class Gateway:
         self._last = identity.started.monotonic
         # Following and taking have nothing to do before then, unless they are told something; None: nobody knows.
         self._rests_until: float | None = None
+        self._asks_until = 0.0  # until then they only ask Bridges, which changes nothing of what is shown
 
     def _make_telling(self) -> Telling:
         return Telling(self._settings, self._identity, self._tree, self._publications, self._topics)
@@ -164,12 +165,13 @@ class Gateway:
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` wants to be called, on the monotonic clock."""
-        work = (self._following.next_deadline(self._last), self._taking.next_deadline())
-        times = [time for time in work if time is not None]
-        self._rests_until = min(times, default=math.inf)
+        if self._rests_until is None:
+            following, taking = self._following, self._taking.next_deadline()
+            self._asks_until = _first(following.next_change(self._last), taking)
+            self._rests_until = _first(following.next_deadline(self._last), taking)
         others = (self._session.next_deadline(), self._telling.next_deadline())
-        times += [time for time in (*others, self._no_broker_at, self._born_at, self._stop_at) if time is not None]
-        return min(times, default=None)
+        deadline = _first(self._rests_until, *others, self._no_broker_at, self._born_at, self._stop_at)
+        return None if deadline == math.inf else deadline
 
     # --- Broker -------------------------------------------------------------------------------------------------------
 
@@ -229,10 +231,12 @@ class Gateway:
         effects: list[Effect] = []
         calls: list[Effect] = []
         if is_new or not self._is_resting(now):
+            is_only_asking = not is_new and self._rests_until is not None and self._is_before(self._asks_until, now)
             self._rests_until = None
             effects = self._taking.hear(now) + self._taking.settle(now)
             calls = self._following.handle_timer(now)
             effects += self._taking.hear(now)
+            may_show = may_show and not is_only_asking
         problem = self._state_file_problem
         if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
             self._must_save_again = problem is not None
@@ -245,8 +249,10 @@ class Gateway:
 
     def _is_resting(self, now: Moment) -> bool:
         """Whether following and taking would have nothing to do, as after most acknowledgements."""
-        is_before = self._rests_until is not None and now.monotonic < self._rests_until
-        return is_before and self._following.is_steady and self._taking.is_steady
+        return self._rests_until is not None and self._is_before(self._rests_until, now)
+
+    def _is_before(self, until: float, now: Moment) -> bool:
+        return now.monotonic < until and self._following.is_steady and self._taking.is_steady
 
     def _remember(self) -> list[Effect]:
         topics, journal, bridges = self._topics, self._taking.journal, self._following.remember_bridges()
@@ -286,3 +292,7 @@ class Gateway:
         if is_over or not can_speak or self._publications.is_idle:
             effects.append(Stop())
         return effects
+
+
+def _first(*times: float | None) -> float:
+    return min([time for time in times if time is not None], default=math.inf)

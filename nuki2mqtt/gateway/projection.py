@@ -116,6 +116,11 @@ class Projection:
         self._say(self._tree.availability(topic), render_availability(is_online=is_online), Rank.DEVICE)
         self._discover_device(snapshot, topic)
 
+    @property
+    def owes_a_look(self) -> bool:
+        """Whether something was seen that may wait for a while, and was not said yet."""
+        return any(shown.said is not shown.snapshot for shown in self._shown.values())
+
     def _say_snapshot(self, snapshot: Snapshot, topic: str, *, again: bool) -> None:
         output = self._settings.mqtt.output
         if output is not Output.ATTRIBUTE:

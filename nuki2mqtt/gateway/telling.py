@@ -4,6 +4,7 @@ Made anew when the base was another gateway's in between: the next announcement 
 """
 
 from nuki2mqtt.gateway.announcements import Announcements
+from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
@@ -12,7 +13,7 @@ from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.taking import Taking
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Moment
-from nuki2mqtt.protocol.payloads import GatewayHealth, GatewayInfo
+from nuki2mqtt.protocol.payloads import BridgeHealth, GatewayHealth, GatewayInfo
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -39,6 +40,7 @@ class Telling:
         self._projection = Projection(settings, tree, publications, self._announcements, identity.version)
         self._is_holding = False
         self._health_at = 0.0
+        self._bridge_healths: dict[str, tuple[tuple[object, ...], BridgeHealth]] = {}  # with what they were made of
 
     def announce(self, session: BrokerSession, following: Following) -> None:
         """Speak on a new connection; on the first one everything is told as stale before we say that we are online."""
@@ -95,17 +97,26 @@ class Telling:
         was_holding = self._is_holding
         if was_holding and self._publications.is_idle:
             self._is_holding = False
-        if not self.has_announced or self._is_holding or not (may_show or was_holding):
+        is_minute_over = now.monotonic >= self._health_at
+        may_show = may_show or was_holding or (is_minute_over and self._projection.owes_a_look)
+        if not self.has_announced or self._is_holding or not (may_show or is_minute_over):
             return False
+        if may_show:
+            self._tell_seen(following, taking, now)
+        if is_minute_over:
+            self._health_at = now.monotonic + HEALTH_S
+            self._publications.say_refused_again()
+        self._projection.show_health(self._health(session, following, taking, state_file, now), again=is_minute_over)
+        return is_minute_over
+
+    def _tell_seen(self, following: Following, taking: Taking, now: Moment) -> None:
         for nuki_id, topic in taking.take_removed():
             self._projection.remove_device(nuki_id, topic)
         snapshots = [taking.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
         for topic in self._topics.assign(snapshots):
             self._projection.clear_device(topic)
-        vouching = following.vouching
-        online = {name: vouching.is_bridge_online(name, now.monotonic) for name in following.links}
         for name, link in following.links.items():
-            self._projection.show_bridge(link, is_online=online[name])
+            self._projection.show_bridge(link, is_online=following.vouching.is_bridge_online(name, now.monotonic))
         seen_anew = taking.take_seen_anew()
         for snapshot in snapshots:
             topic = self._topics.known[snapshot.nuki_id].topic
@@ -114,13 +125,6 @@ class Telling:
         for happening in following.take_events():
             topic = self._topics.known[happening.nuki_id].topic
             self._projection.tell_event(happening.event, topic, happening.received)
-        is_minute_over = now.monotonic >= self._health_at
-        if is_minute_over:
-            self._health_at = now.monotonic + HEALTH_S
-            self._publications.say_refused_again()
-        health = self._health(session, following, taking, state_file, online)
-        self._projection.show_health(health, again=is_minute_over)
-        return is_minute_over
 
     def _health(
         self,
@@ -128,10 +132,11 @@ class Telling:
         following: Following,
         taking: Taking,
         state_file: str | None,
-        online: dict[str, bool],
+        now: Moment,
     ) -> GatewayHealth:
+        is_online, watches = following.vouching.is_bridge_online, following.watches
         bridges = [
-            bridge_health(link, is_online=online[name], lost_callbacks=following.watches[name].lost)
+            self._bridge_health(link, is_online=is_online(name, now.monotonic), lost_callbacks=watches[name].lost)
             for name, link in following.links.items()
         ]
         return GatewayHealth(
@@ -146,3 +151,25 @@ class Telling:
             needs_pairing=following.needs_pairing,
             command_clock_skew_s=None if taking.clock_skew_s is None else round(taking.clock_skew_s),
         )
+
+    def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
+        """How one Bridge fares; the same object as long as nothing of it differs, as after most events."""
+        made_of = (
+            link.bridge_id,
+            is_online,
+            link.busy_answers,
+            link.forced_reads,
+            lost_callbacks,
+            link.unconfirmed_hints,
+            link.lease,
+            link.facts.clock,
+            link.queue,
+            link.ladder.proven,
+            link.problem,
+        )
+        former = self._bridge_healths.get(link.link)
+        if former is not None and former[0] == made_of:
+            return former[1]
+        health = bridge_health(link, is_online=is_online, lost_callbacks=lost_callbacks)
+        self._bridge_healths[link.link] = made_of, health
+        return health

@@ -19,6 +19,9 @@ class NukiId:
         if not 0 <= self.value <= 0xFFFF_FFFF:
             raise ValueError(f"{self.value} is not a Nuki ID (0 to 4294967295)")
 
+    def __hash__(self) -> int:
+        return self.value  # it is looked up at every event; the generated one makes a tuple first
+
     def __str__(self) -> str:
         return f"{self.value:08X}"
 

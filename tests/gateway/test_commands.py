@@ -781,6 +781,7 @@ def test_a_read_of_the_other_bridge_that_was_sent_before_the_order_decides_nothi
     """It is from before the order: that the lock was unmoved then says nothing of the order."""
     site = Site.at_work(TWO)
     site.hand.gateway._following.links[LINK].want_lock_state(LOCK, 0, site.hand.moment)
+    site.hand.gateway._rests_until = None  # it was not told
     site.wait(0.6)
     (read,) = site.reads
     site.set("unlock")

@@ -99,7 +99,9 @@ def aged(packet: Packet, waited_s: float) -> Packet | None:
 
     mosquitto counts in whole seconds of its clock and can be one second off. It takes an expiry of 0 for none.
     """
-    if not packet.expiry_s:
+    if packet.expiry_s is None:
+        return packet
+    if packet.expiry_s == 0:
         return replace(packet, expiry_s=None)
     return replace(packet, expiry_s=packet.expiry_s - int(waited_s)) if waited_s < packet.expiry_s else None
 
@@ -238,7 +240,8 @@ class Line:
         packet = aged(owed.packet, self._broker.now() - owed.taken)
         if packet is None:
             return False
-        owed.sent = self.plain(replace(packet, dup=owed.sent is not None))
+        is_again = owed.sent is not None
+        owed.sent = self.plain(packet if packet.dup is is_again else replace(packet, dup=is_again))
         self._push(owed)
         return True
 
@@ -285,7 +288,9 @@ class Line:
 
     def plain(self, packet: Packet) -> Packet:
         """What of a message this client can say or hear: 3.1.1 knows no properties."""
-        return packet if self._is_v5 else replace(packet, response_topic=None, correlation=None, expiry_s=None)
+        if self._is_v5 or (packet.response_topic, packet.correlation, packet.expiry_s) == (None, None, None):
+            return packet
+        return replace(packet, response_topic=None, correlation=None, expiry_s=None)
 
     def _hear(self) -> None:
         if not self.is_open:
@@ -485,7 +490,7 @@ class MemoryBroker:
             self._retained.pop(packet.topic, None)
             self._retained_at.pop(packet.topic, None)
             return
-        self._retained[packet.topic] = replace(packet, dup=False)
+        self._retained[packet.topic] = replace(packet, dup=False) if packet.dup else packet
         self._retained_at[packet.topic] = at
         for node in _nodes(packet.topic):
             self._nodes.setdefault(node, len(self._nodes))
