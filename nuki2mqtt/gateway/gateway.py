@@ -237,6 +237,8 @@ class Gateway:
             calls = self._following.handle_timer(now)
             effects += self._taking.hear(now)
             may_show = may_show and not is_only_asking
+        else:
+            may_show = self._taking.has_something_to_show
         problem = self._state_file_problem
         if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
             self._must_save_again = problem is not None
