@@ -245,6 +245,15 @@ class Line:
         self._push(owed)
         return True
 
+    def flush(self) -> None:
+        """What was written arrives; the broker reads nothing any more, no acknowledgement either."""
+        while self._pipe and not self._is_stalled:
+            item = self._pipe.popleft()
+            if not isinstance(item, _Owed):
+                item()
+            elif item.sent is not None:
+                self._deliver(item.sent)
+
     def fill(self) -> None:
         """Write what is queued, as far as the client acknowledges."""
         session = self._session
@@ -399,8 +408,11 @@ class MemoryBroker:
     def stop(self, *, keep_retained: bool = True, keep_sessions: bool = True, says_wills: bool = False) -> None:
         """The broker dies and every line breaks. It says no will; mosquitto at a SIGTERM does: `says_wills`."""
         lines = [session.line for session in self._sessions.values() if session.line is not None]
-        for line in lines if says_wills else []:
-            self._say_will(line)
+        if says_wills:
+            for line in lines:
+                self._say_will(line)
+            for line in lines:
+                line.flush()
         self.is_up = False
         for line in lines:
             line.will = None

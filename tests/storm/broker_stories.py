@@ -750,3 +750,17 @@ def a_broker_that_ends_in_good_order_says_the_wills_first(stage: Stage) -> None:
     stage.restart(says_wills=True)
     stage.hears(stage.connect("b", protocol="3.1.1", clean=False), live("will", b"gone"))
     stage.hears(stage.connect("c", Filter("will")), kept("will", b"gone"))
+
+
+@story(Setting(is_persistent=True))
+def a_broker_that_ends_in_good_order_says_the_wills_to_who_listens(stage: Stage) -> None:
+    """Nobody's acknowledgement is read any more."""
+    b = stage.connect("b", Filter("will"))
+    c = stage.connect("c", Filter("will"), clean=False, session_expiry_s=60)
+    d = stage.connect("d", Filter("will"), clean=False, session_expiry_s=60, manual_ack=True)
+    stage.connect("a", will=live("will", b"gone"))
+    stage.restart(says_wills=True)
+    for client in (b, c, d):
+        stage.hears(client, live("will", b"gone"))
+    for name in ("c", "d"):
+        stage.hears(stage.connect(name, clean=False, session_expiry_s=60), dup(live("will", b"gone")))
