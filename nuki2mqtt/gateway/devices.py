@@ -43,7 +43,7 @@ _OLDEST_S = 10 * 365 * 86_400.0
 class Doubt(StrEnum):
     """Why `/lockState` should decide. There are no other reasons than these."""
 
-    CONTRADICTED = "an older /list entry contradicts a callback"
+    CONTRADICTED = "an older /list entry contradicts what was reported"
     STUCK = "a transition lasts too long"
     NO_STATE = "/list has no state"
 
@@ -268,7 +268,8 @@ class Devices:
             events = self._take(device, merged, Source.LIST, link, time, now)
         else:
             events, told_first = (), False
-            is_hint = device.source is Source.CALLBACK and not device.is_hint_settled
+            # An entry that is older than this Bridge's former one may be the newer one, by a clock that was wrong then.
+            is_hint = (device.source is Source.CALLBACK or is_older) and not device.is_hint_settled
             is_contrary = device.state is not None and _contradicts(entry_state, device.state)
             if is_hint and is_contrary:
                 doubt = Doubt.CONTRADICTED

@@ -35,13 +35,26 @@ def test_a_newer_entry_replaces_an_older_one() -> None:
     assert seen.held == (3, "list", wall(35))
 
 
-def test_an_entry_with_an_older_timestamp_than_the_last_one_changes_nothing() -> None:
+def test_an_entry_with_an_older_timestamp_than_the_last_one_changes_nothing_and_one_read_decides() -> None:
+    """The Bridge's clock may have been wrong when it stamped either of them."""
     seen = Seen()
     seen.listed(10, LOCKED, 5)
     verdict = seen.listed(40, UNLOCKED, 4)
 
     assert seen.held == (1, "list", wall(5))
-    assert (verdict.doubt, verdict.is_newer_entry, verdict.events) == (None, False, ())
+    assert (verdict.doubt, verdict.is_newer_entry, verdict.events) == (Doubt.CONTRADICTED, False, ())
+
+    seen.read(42, LOCKED)
+
+    assert seen.listed(70, UNLOCKED, 4).doubt is None
+    assert seen.held[0] == 1
+
+
+def test_an_entry_with_an_older_timestamp_that_agrees_raises_no_doubt() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+
+    assert seen.listed(40, LOCKED, 4).doubt is None
 
 
 def test_entries_are_ordered_by_the_raw_timestamp_also_when_the_mapping_moved() -> None:

@@ -159,6 +159,7 @@ class Line:
         self._pipe: deque[_Owed | Callable[[], None]] = deque()  # each comes out by one call of `_arrive`
         self._held = 0  # calls of `_arrive` that found the line stalled
         self._is_stalled = False
+        self._swallowed: Callable[[], None] | None = None
         self._heard = broker.now()
 
     # --- what the client does ---
@@ -183,6 +184,9 @@ class Line:
         assert packet.qos in {0, 1}
         if not is_valid_topic(packet.topic):
             self._end("malformed packet")  # mosquitto does not answer it
+            return
+        if self._swallowed is not None:
+            self._swallowed()
             return
         reason = self._broker.take(self.client_id, self.plain(packet))
         if packet.qos and acknowledged is not None:
@@ -219,6 +223,10 @@ class Line:
         self._heard = self._broker.now()
         if self._keepalive_s:
             self._broker.later(self._keepalive_s * KEEPALIVE_FACTOR, self._check_silence)
+
+    def swallow(self, note: Callable[[], None]) -> None:
+        """From now on no PUBLISH of the client arrives, and none is acknowledged; `note` is called for each."""
+        self._swallowed = note
 
     def resume(self, *, in_pipe: bool = False) -> None:
         """What waited arrives: as it was if it waited in the pipe, otherwise aged, as it waited in the broker."""

@@ -73,6 +73,14 @@ class Computer:
         self.processes: list[Process] = []
         self.was_unclean = False
         self.dies_at: Callable[[str], bool] | None = None
+        self.knocks: list[Callable[[], object]] = []  # callbacks that wait in the socket of a process that stands still
+        self._stands_since = 0.0
+        self._go_on: Callable[[], None] | None = None
+
+    @property
+    def is_standing_still(self) -> bool:
+        """Whether it is suspended, or its process stopped."""
+        return self._go_on is not None
 
     def moment(self) -> Moment:
         """What its clocks show."""
@@ -128,8 +136,11 @@ class Computer:
         try:
             await service.run()
         except Exception as error:  # noqa: BLE001 - the worst that can happen to it is for the watch to judge
-            self.world.watch.crashed(self, error)
-        # A clean end: whoever was killed is cancelled and never gets here.
+            if process.ended is None:
+                self.world.watch.crashed(self, error)
+        if process.ended is not None:
+            return
+        # A clean end: whoever was killed is cancelled and hardly ever gets here.
         process.ended = self.world.now
         self.is_alive = False
         self.was_unclean = False
@@ -143,8 +154,34 @@ class Computer:
         process.ended = self.world.now
         if process.link is not None:
             process.link.die()
+        if self._go_on is not None:  # its steps that were due find themselves dead
+            self._go_on()
+            self._go_on = None
+            self.knocks.clear()
         if process.task is not None:
             process.task.cancel()
+
+    def stand_still(self) -> bool:
+        """SIGSTOP, or the lid is closed: nothing of its process runs until `go_on`. Whether that makes a difference."""
+        if not self.is_alive or self.is_standing_still:
+            return False
+        self._stands_since = self.world.now
+        self._go_on = self.world.loop.hold(lambda context: context.get(CURRENT) is self)
+        return True
+
+    def go_on(self) -> int:
+        """SIGCONT; gives how much came for it meanwhile."""
+        process, go_on, knocks = self.process, self._go_on, self.knocks
+        if go_on is None or process is None:
+            return 0
+        self._go_on, self.knocks = None, []
+        waited = len(knocks)
+        if process.link is not None:
+            waited += process.link.wake_up(self.world.now - self._stands_since)
+        go_on()
+        for knock in knocks:
+            knock()
+        return waited
 
     def stop(self) -> None:
         """SIGTERM."""

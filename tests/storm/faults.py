@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from nuki2mqtt.simulator.faults import Fault, Faults
+from nuki2mqtt.simulator.faults import Fault, FaultName, Faults
 from nuki2mqtt.simulator.house import MOTOR_BLOCKED, SimulatedDevice, SimulatedLock, Timing
 from tests.storm.broker import Packet
 from tests.storm.spec import BASE, DOOR_PORT, Spec
@@ -32,18 +32,29 @@ class Episode:
     def __init__(self, kind: str, began: float) -> None:
         self.kind = kind
         self.began = began
-        self.hits = 0
+        self._hits = 0
+        self._counted: list[Fault] = []
 
-    def hit(self) -> None:
+    @property
+    def hits(self) -> int:
+        """So far; some kinds count at their end."""
+        return self._hits + sum(one.hits for one in self._counted)
+
+    def hit(self, times: int = 1) -> None:
         """It changed something."""
-        self.hits += 1
+        self._hits += times
+
+    def count(self, one: Fault) -> None:
+        """What a simulated Bridge counts for this fault is a hit."""
+        self._counted.append(one)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of fault: how long it lasts, what else it draws, what begins it.
 
-    `wants`: what makes it bite, put into the same time by the plan: an "order", an "opening", a "change" at a door.
+    `wants`: what makes it bite, put into the same time by the plan: an "order", an "opening" one, a "change" at a door;
+    "orders": somebody insists until it has bitten; a "look": a `get`. `cards`: how often it is in the deck.
     """
 
     name: str
@@ -51,6 +62,7 @@ class Kind:
     lasts_s: tuple[float, float]
     draw: Draw
     wants: str | None
+    cards: int
 
 
 KINDS: dict[str, Kind] = {}
@@ -70,13 +82,19 @@ def _draw_device(chance: Random, spec: Spec) -> Step:
     return {**drawn, "device": chance.choice(drawn["home"])}
 
 
+def _draw_ordered(chance: Random, spec: Spec) -> Step:
+    """The Bridge that hears its devices best gets their orders."""
+    bridges, devices = chance.choice(spec.homes())
+    return {"bridge": bridges[0], "home": devices, "device": chance.choice(devices)}
+
+
 def fault(
-    lasts_s: tuple[float, float], *, draw: Draw = _draw_nothing, wants: str | None = None
+    lasts_s: tuple[float, float], *, draw: Draw = _draw_nothing, wants: str | None = None, cards: int = 1
 ) -> Callable[[Begin], Begin]:
     """Register a kind of fault under the name of its function."""
 
     def register(begin: Begin) -> Begin:
-        KINDS[begin.__name__] = Kind(begin.__name__, begin, lasts_s, draw, wants)
+        KINDS[begin.__name__] = Kind(begin.__name__, begin, lasts_s, draw, wants, cards)
         return begin
 
     return register
@@ -87,73 +105,69 @@ def fault(
 
 def _at_bridge(stage: "Stage", step: Step, episode: Episode, make: Callable[[Faults], Fault]) -> End:
     one = make(stage.bridge(step).faults).begin()
-
-    def end() -> None:
-        episode.hits += one.hits
-        one.end()
-
-    return end
+    episode.count(one)
+    return one.end
 
 
 def _id_of(stage: "Stage", step: Step) -> int:
     return stage.world.devices[step["device"]].nuki_id
 
 
-@fault((5, 120), draw=_draw_bridge)
+@fault((20, 150), draw=_draw_ordered, wants="orders")
 def busy(stage: "Stage", step: Step, episode: Episode) -> End:
     """503 to everything."""
     return _at_bridge(stage, step, episode, lambda faults: faults.busy())
 
 
-@fault((10, 120), draw=_draw_bridge, wants="order")
+@fault((20, 150), draw=_draw_ordered, wants="orders")
 def silent(stage: "Stage", step: Step, episode: Episode) -> End:
     """Connections are taken, answers never come."""
     return _at_bridge(stage, step, episode, lambda faults: faults.silent())
 
 
-@fault((5, 240), draw=_draw_bridge, wants="order")
+@fault((15, 240), draw=_draw_ordered, wants="orders")
 def refusing(stage: "Stage", step: Step, episode: Episode) -> End:
     """Nobody listens at the Bridge's port."""
     return _at_bridge(stage, step, episode, lambda faults: faults.refuse_connections())
 
 
-@fault((5, 120), draw=_draw_bridge, wants="order")
+@fault((15, 120), draw=_draw_ordered, wants="orders")
 def resetting(stage: "Stage", step: Step, episode: Episode) -> End:
     """Connections are broken without an answer."""
     return _at_bridge(stage, step, episode, lambda faults: faults.reset_connections())
 
 
-@fault((5, 60), draw=_draw_bridge, wants="opening")
+@fault((40, 150), draw=_draw_ordered, wants="orders")
 def acts_and_is_silent(stage: "Stage", step: Step, episode: Episode) -> End:
     """An order is obeyed and never answered."""
     return _at_bridge(stage, step, episode, lambda faults: faults.silent("/lockAction", acts=True))
 
 
-@fault((5, 60), draw=_draw_bridge, wants="opening")
+@fault((40, 150), draw=_draw_ordered, wants="orders")
 def acts_and_says_busy(stage: "Stage", step: Step, episode: Episode) -> End:
     """An order is obeyed and answered with 503."""
     return _at_bridge(stage, step, episode, lambda faults: faults.busy("/lockAction", acts=True))
 
 
-@fault((5, 60), draw=_draw_bridge, wants="opening")
+@fault((40, 150), draw=_draw_ordered, wants="orders")
 def acts_and_breaks_off(stage: "Stage", step: Step, episode: Episode) -> End:
     """An order is obeyed and the connection broken."""
     return _at_bridge(stage, step, episode, lambda faults: faults.reset_connections("/lockAction", acts=True))
 
 
-@fault((5, 60), draw=_draw_bridge, wants="opening")
+@fault((40, 150), draw=_draw_ordered, wants="orders")
 def refuses_orders(stage: "Stage", step: Step, episode: Episode) -> End:
     """An order is not obeyed and answered with 503."""
     return _at_bridge(stage, step, episode, lambda faults: faults.busy("/lockAction"))
 
 
-@fault((10, 200), draw=_draw_device, wants="order")
+@fault((40, 200), draw=_draw_ordered, wants="orders")
 def loses_orders(stage: "Stage", step: Step, episode: Episode) -> End:
     """Orders are answered with success, and nothing moves."""
     return _at_bridge(stage, step, episode, lambda faults: faults.lost_orders(_id_of(stage, step)))
 
 
-@fault((20, 200), draw=_draw_bridge)
+@fault((30, 200), draw=_draw_ordered, wants="orders")
 def refuses_the_token(stage: "Stage", step: Step, episode: Episode) -> End:
     """401 to everything."""
     return _at_bridge(stage, step, episode, lambda faults: faults.refuse_token())
@@ -163,11 +177,11 @@ _GARBAGE = ("", "<html><body>502 Bad Gateway</body></html>", "[", "null", "[[]]"
 
 
 def _draw_garbage(chance: Random, spec: Spec) -> Step:
-    paths = ["/list", "/list", "/info", "/lockAction", "/lockState", "/callback/list"]
-    return {**_draw_bridge(chance, spec), "path": chance.choice(paths), "body": chance.choice(_GARBAGE)}
+    paths = ["/list", "/list", "/list", "/info", "/lockAction", "/lockAction", "/lockState", "/callback/list"]
+    return {**_draw_ordered(chance, spec), "path": chance.choice(paths), "body": chance.choice(_GARBAGE)}
 
 
-@fault((60, 400), draw=_draw_garbage, wants="opening")
+@fault((60, 400), draw=_draw_garbage, wants="orders")
 def answers_garbage(stage: "Stage", step: Step, episode: Episode) -> End:
     """One endpoint does its work and answers something else."""
     body = str(step["body"]).encode("latin-1")
@@ -184,14 +198,14 @@ def _draw_stuck(chance: Random, spec: Spec) -> Step:
     return {**_draw_device(chance, spec), "code": chance.choice([1, 3, 4, 2])}
 
 
-@fault((60, 500), draw=_draw_stuck)
+@fault((60, 500), draw=_draw_stuck, wants="look")
 def stuck_state(stage: "Stage", step: Step, episode: Episode) -> End:
     """`/list` shows a state that the device does not have, until it is read directly."""
     code = int(step["code"]) if step["device"] != "bell" else 7
     return _at_bridge(stage, step, episode, lambda faults: faults.stuck_state(_id_of(stage, step), code))
 
 
-@fault((60, 500), draw=_draw_device)
+@fault((60, 500), draw=_draw_device, wants="look")
 def no_last_known_state(stage: "Stage", step: Step, episode: Episode) -> End:
     """`/list` has no state of the device."""
     return _at_bridge(stage, step, episode, lambda faults: faults.no_last_known_state(_id_of(stage, step)))
@@ -234,7 +248,7 @@ def bridge_clock_wrong(stage: "Stage", step: Step, episode: Episode) -> End:
     one = bridge.faults.clock_skew(float(step["seconds"])).begin()
 
     def end() -> None:
-        episode.hits += sum(1 for call in stage.world.wire.calls[before:] if call.bridge is bridge)
+        episode.hit(sum(1 for call in stage.world.wire.calls[before:] if call.bridge is bridge))
         one.end()
 
     return end
@@ -252,7 +266,7 @@ def slow(stage: "Stage", step: Step, episode: Episode) -> End:
     bridge.timing = Timing(answer_s=seconds, read_s=2.0 + seconds, accept_s=min(seconds, 65.0))
 
     def end() -> None:
-        episode.hits += sum(1 for call in stage.world.wire.calls[before:] if call.bridge is bridge)
+        episode.hit(sum(1 for call in stage.world.wire.calls[before:] if call.bridge is bridge))
         bridge.timing = usual
 
     return end
@@ -277,11 +291,11 @@ def _own_slots(stage: "Stage", step: Step) -> int:
     return sum(1 for url in stage.bridge(step).callbacks.slots if url is not None and f":{DOOR_PORT}/callback/" in url)
 
 
-@fault((20, 120), draw=_draw_bridge)
+@fault((40, 120), draw=_draw_ordered, wants="orders")
 def hogged(stage: "Stage", step: Step, episode: Episode) -> End:
     """Another program asks the Bridge all the time, which then has 503 for us."""
     world, bridge = stage.world, stage.bridge(step)
-    before, is_on = len(world.wire.calls), [True]
+    is_on = [True]
     query = {"token": bridge.tokens.token}
 
     def ask() -> None:
@@ -289,12 +303,16 @@ def hogged(stage: "Stage", step: Step, episode: Episode) -> End:
             bridge.answer("/callback/list", query, world.now)
             world.later(0.07, ask)
 
+    def note() -> None:
+        if not any(one.name is FaultName.BUSY for one in bridge.faults.active):
+            episode.hit()
+
+    forget = world.listen(f"busy {world.host_of(bridge)}", note)
     ask()
 
     def end() -> None:
         is_on[0] = False
-        calls = [call for call in world.wire.calls[before:] if call.bridge is bridge and call.answer is not None]
-        episode.hits += sum(1 for call in calls if call.answer is not None and call.answer.status == 503)
+        forget()
 
     return end
 
@@ -337,7 +355,7 @@ def stranger_at_address(stage: "Stage", step: Step, episode: Episode) -> End:
 
     def end() -> None:
         forget()
-        episode.hits += len(stranger.requests)
+        episode.hit(len(stranger.requests))
         if state[0] != "stranger":
             world.dark[host] -= 1
         elif world.at_address[host] is stranger:
@@ -369,7 +387,7 @@ def callbacks_lost(stage: "Stage", step: Step, episode: Episode) -> End:
     """Callbacks get lost on their way."""
 
     def lose(delays_s: list[float]) -> list[float]:
-        episode.hits += len(delays_s)
+        episode.hit(len(delays_s))
         return []
 
     return _on_the_way(stage, step, lose)
@@ -385,7 +403,7 @@ def callbacks_late(stage: "Stage", step: Step, episode: Episode) -> End:
     ends, seconds = stage.world.now + float(step["for"]), float(step["seconds"])
 
     def delay(delays_s: list[float]) -> list[float]:
-        episode.hits += len(delays_s)
+        episode.hit(len(delays_s))
         left_s = max(0.0, ends - stage.world.now)
         return [min(delay_s + seconds, max(delay_s, left_s)) for delay_s in delays_s]
 
@@ -397,7 +415,7 @@ def callbacks_doubled(stage: "Stage", step: Step, episode: Episode) -> End:
     """Callbacks come twice."""
 
     def double(delays_s: list[float]) -> list[float]:
-        episode.hits += len(delays_s)
+        episode.hit(len(delays_s))
         return [*delays_s, *(delay_s + 1.5 for delay_s in delays_s)]
 
     return _on_the_way(stage, step, double)
@@ -412,24 +430,49 @@ def callbacks_reordered(stage: "Stage", step: Step, episode: Episode) -> End:
         count[0] += 1
         if count[0] % 2 == 0:
             return delays_s
-        episode.hits += len(delays_s)
+        episode.hit(len(delays_s))
         left_s = max(0.0, ends - stage.world.now)
         return [min(delay_s + 9.0, max(delay_s, left_s)) for delay_s in delays_s]
 
     return _on_the_way(stage, step, shuffle)
 
 
+_AGAIN_S = 12.0
+
+
 def _draw_forged(chance: Random, spec: Spec) -> Step:
-    sender = chance.choice(["bridge", "bridge", "neighbour", "elsewhere"])
+    sender = chance.choice(["bridge", "neighbour", "elsewhere"])
     return {**_draw_device(chance, spec), "sender": sender, "code": chance.choice([1, 3, 3, 254])}
 
 
-@fault((1, 1), draw=_draw_forged)
+@fault((30, 240), draw=_draw_forged)
 def callback_forged(stage: "Stage", step: Step, episode: Episode) -> End:
-    """Somebody who knows the path tells a state that is not so."""
-    if stage.forge(step):
-        episode.hit()
-    return _nothing
+    """Somebody who knows the path tells a state that is not so, until he is believed, by another address if need be."""
+
+    def forge() -> bool:
+        is_believed = stage.forge(step)
+        step["sender"] = "bridge"
+        return is_believed
+
+    step = dict(step)
+    return _until_done(stage, episode, forge)
+
+
+def _until_done(stage: "Stage", episode: Episode, do: Callable[[], bool]) -> End:
+    """Try now and again until it was done once."""
+    is_on = [True]
+
+    def attempt() -> None:
+        if is_on[0] and do():
+            episode.hit()
+        elif is_on[0]:
+            stage.world.later(_AGAIN_S, attempt)
+
+    def end() -> None:
+        is_on[0] = False
+
+    attempt()
+    return end
 
 
 def _nothing() -> None:
@@ -444,28 +487,31 @@ def _count_connected(stage: "Stage", episode: Episode) -> None:
         episode.hit()
 
 
-@fault((1, 90), wants="change")
+@fault((1, 60), wants="change")
 def broker_gone(stage: "Stage", _step: Step, episode: Episode) -> End:
     """The broker is down and comes back as it was."""
     _count_connected(stage, episode)
     return stage.stop_broker(keeps=True)
 
 
-@fault((1, 90), wants="change")
+@fault((1, 60), wants="change")
 def broker_emptied(stage: "Stage", _step: Step, episode: Episode) -> End:
     """The broker comes back having forgotten everything."""
     _count_connected(stage, episode)
     return stage.stop_broker(keeps=False)
 
 
-@fault((1, 1), wants="opening")
+@fault((1, 60), wants="opening")
 def line_cut(stage: "Stage", _step: Step, episode: Episode) -> End:
-    """The connection to the broker breaks, once."""
-    line = stage.line
-    if line is not None:
-        episode.hit()
-        line.cut()
-    return _nothing
+    """The connection to the broker breaks, once, as soon as there is one."""
+
+    def cut() -> bool:
+        line = stage.line
+        if line is not None:
+            line.cut()
+        return line is not None
+
+    return _until_done(stage, episode, cut)
 
 
 def _draw_stall(chance: Random, _spec: Spec) -> Step:
@@ -480,12 +526,29 @@ def line_stalled(stage: "Stage", step: Step, episode: Episode) -> End:
         return _nothing
     episode.hit()
     line.stall()
-    stage.is_line_stalled = True
+    stage.line_stalls += 1
 
     def end() -> None:
-        stage.is_line_stalled = False
+        stage.line_stalls -= 1
         if line.is_open:
             line.resume(in_pipe=bool(step["in_pipe"]))
+
+    return end
+
+
+@fault((5, 25), draw=_draw_ordered, wants="orders")
+def words_lost(stage: "Stage", _step: Step, episode: Episode) -> End:
+    """The line swallows what we say for a while, without a sign of it, and breaks then."""
+    line = stage.line
+    if line is None:
+        return _nothing
+    line.swallow(episode.hit)
+    stage.line_stalls += 1
+
+    def end() -> None:
+        stage.line_stalls -= 1
+        if line.is_open:
+            line.cut()
 
     return end
 
@@ -533,28 +596,41 @@ def killed(stage: "Stage", _step: Step, episode: Episode) -> End:
 _DEADLY = (
     "request /lockAction",
     "request /lockAction",
+    "request /lockAction",
     "request /lockState",
     "request /list",
-    "request /callback/add",
-    f"publish {BASE}/front_door/result",
-    f"publish {BASE}/front_door/result",
-    f"publish {BASE}/front_door",
-    f"publish {BASE}/front_door/event",
-    f"publish {BASE}/gateway/state",
+    "request /list",
+    "request /callback/list",
+    "publish result",
+    "publish result",
+    "publish result",
+    "publish",
+    "publish event",
+    "publish event",
+    "publish state",
 )
+_AT_START = ("request /callback/list", f"publish {BASE}/gateway/state")
 
 
-def _draw_deadly(chance: Random, _spec: Spec) -> Step:
-    return {"what": chance.choice(_DEADLY), "nth": chance.choice([1, 1, 1, 2])}
+def _draw_deadly(chance: Random, spec: Spec) -> Step:
+    drawn, what = _draw_ordered(chance, spec), chance.choice(_DEADLY)
+    if what.startswith("publish"):
+        device, _, topic = "gateway" if what == "publish state" else drawn["device"], *what.partition(" ")[1:]
+        what = f"publish {BASE}/{device}/{topic}".rstrip("/")
+    return {**drawn, "what": what, "nth": chance.choice([1, 1, 1, 2]), "down_s": chance.uniform(0.5, 40)}
 
 
-@fault((10, 90), draw=_draw_deadly, wants="opening")
+@fault((30, 120), draw=_draw_deadly, wants="orders")
 def killed_at(stage: "Stage", step: Step, episode: Episode) -> End:
     """kill -9 in the very moment of saying or asking something, and started again later.
 
-    The second of two moments of a message is when the broker has it and we do not know.
+    The second of two moments of a message is when the broker has it and we do not know. What is said or asked at the
+    start only is said or asked after a restart.
     """
     computer, what, left = stage.world.main, str(step["what"]), [int(step["nth"])]
+    if what in _AT_START:
+        computer.kill()
+        computer.start()
     if what.startswith("publish ") and left[0] > 1:
         what, left = what.replace("publish ", "published "), [1]
 
@@ -564,8 +640,12 @@ def killed_at(stage: "Stage", step: Step, episode: Episode) -> End:
         left[0] -= 1
         return left[0] == 0
 
+    def note() -> None:
+        episode.hit()
+        stage.world.later(float(step.get("down_s", 1e9)), computer.start)
+
     computer.dies_at = is_now
-    forget = stage.world.listen("kill_at main", episode.hit)
+    forget = stage.world.listen("kill_at main", note)
 
     def end() -> None:
         computer.dies_at = None
@@ -590,11 +670,39 @@ def stopped(stage: "Stage", _step: Step, episode: Episode) -> End:
     return end
 
 
+KICKED_S = 90.0  # the broker ends a connection that is silent for so long
+
+
+@fault((10, 130), draw=_draw_ordered, wants="orders")
+def standing_still(stage: "Stage", _step: Step, episode: Episode) -> End:
+    """Our process stands still (SIGSTOP, a closed lid) and goes on, with what came meanwhile."""
+    computer, process, line = stage.world.main, stage.world.main.process, stage.line
+    if not computer.stand_still():
+        return _nothing
+    stage.line_stalls += 1
+
+    def is_still() -> bool:
+        return computer.is_standing_still and computer.process is process
+
+    def kick() -> None:
+        if is_still() and line is not None and line.is_open:
+            line.cut()
+
+    stage.world.later(KICKED_S, kick)
+
+    def end() -> None:
+        stage.line_stalls -= 1
+        if is_still():
+            episode.hit(computer.go_on())
+
+    return end
+
+
 def _draw_wall(chance: Random, _spec: Spec) -> Step:
     return {"seconds": chance.choice([-1.7e9, -86400.0, -3600.0, -600.0, 600.0, 3600.0, 86400.0])}
 
 
-@fault((30, 400), draw=_draw_wall, wants="opening")
+@fault((30, 200), draw=_draw_wall, wants="opening")
 def own_clock_wrong(stage: "Stage", step: Step, episode: Episode) -> End:
     """The wall clock of our computer is far off, and the kernel knows that it is not synchronised."""
     computer = stage.world.main
@@ -602,7 +710,7 @@ def own_clock_wrong(stage: "Stage", step: Step, episode: Episode) -> End:
     before = stage.delivered
 
     def end() -> None:
-        episode.hits += stage.delivered - before
+        episode.hit(stage.delivered - before)
         computer.wall_offset_s, computer.is_synchronised = 0.0, True
 
     return end
@@ -623,11 +731,11 @@ def disk_full(stage: "Stage", step: Step, episode: Episode) -> End:
     return end
 
 
-def _draw_disk(chance: Random, _spec: Spec) -> Step:
-    return {"seconds": chance.choice([0.5, 3.0, 9.0, 20.0])}
+def _draw_disk(chance: Random, spec: Spec) -> Step:
+    return {**_draw_ordered(chance, spec), "seconds": chance.choice([0.5, 3.0, 9.0, 20.0])}
 
 
-@fault((10, 200), draw=_draw_disk, wants="opening")
+@fault((20, 200), draw=_draw_disk, wants="orders")
 def disk_slow(stage: "Stage", step: Step, episode: Episode) -> End:
     """Writing the state file takes its time."""
     computer, world = stage.world.main, stage.world
@@ -686,10 +794,19 @@ def second_gateway(stage: "Stage", step: Step, episode: Episode) -> End:
 # --- The house ----------------------------------------------------------------------------------------------------
 
 
-@fault((30, 300), wants="order")
-def motor_jams(stage: "Stage", _step: Step, episode: Episode) -> End:
-    """The motor of the front door is blocked."""
-    lock = stage.world.devices["front_door"]
+def _draw_lock(chance: Random, spec: Spec) -> Step:
+    bridges, devices = chance.choice(spec.homes())
+    return {
+        "bridge": bridges[0],
+        "home": devices,
+        "device": chance.choice([name for name in devices if name != "bell"]),
+    }
+
+
+@fault((40, 300), draw=_draw_lock, wants="orders")
+def motor_jams(stage: "Stage", step: Step, episode: Episode) -> End:
+    """The motor of a lock is blocked."""
+    lock = stage.world.devices[step.get("device", "front_door")]
     assert isinstance(lock, SimulatedLock)
     lock.is_jammed = True
 
@@ -708,10 +825,10 @@ def motor_jams(stage: "Stage", _step: Step, episode: Episode) -> End:
     return end
 
 
-@fault((1, 20), wants="order")
-def turned_by_hand_meanwhile(stage: "Stage", _step: Step, episode: Episode) -> End:
+@fault((1, 20), draw=_draw_lock, wants="order")
+def turned_by_hand_meanwhile(stage: "Stage", step: Step, episode: Episode) -> End:
     """Somebody turns the key while an order is under way."""
-    lock = stage.world.devices["front_door"]
+    lock = stage.world.devices[step.get("device", "front_door")]
     lock.turn(1 if lock.state != 1 else 3)
     episode.hit()
 

@@ -165,6 +165,11 @@ class People:
         self.client.publish(order.packet)
         return order
 
+    def say(self, step: Mapping[str, Any]) -> None:
+        """Publish something that is no order: a `get`, or a request to the gateway itself."""
+        payload = str(step["payload"]).encode("latin-1")
+        self.client.publish(Packet(str(step["topic"]), payload, int(step["qos"]), retain=bool(step.get("retain"))))
+
     def meant(self, packet: Packet) -> Order | None:
         """Which order a message is: of equal bare words the oldest that has not arrived yet."""
         found = self._meanings.get((packet.topic, packet.payload))

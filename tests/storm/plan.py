@@ -9,22 +9,44 @@ from typing import Any
 
 from tests.storm.faults import KINDS
 from tests.storm.people import LOCK_ACTIONS, actions_of
-from tests.storm.spec import Spec
+from tests.storm.spec import BASE, Spec
 
 Step = dict[str, Any]
 DAY_S = 86_400.0
 FIRST_S = 400.0
 SQUALLS = 24.0
+FAULTS = (1, 6)  # of each house in a squall
+SCANS = 5.6  # a device is missing from so many scans at least if it is missing for good, see `poll.offline_after_scans`
 
 FLAVOURS = (
     "young", "young", "young", "young", "bare", "bare", "old", "ahead", "expired", "retained", "doubled", "again",
     "again_later", "contradicting", "forged", "forged", "flood", "by_id", "answered",
 )  # fmt: skip
-AT_THE_FRONT = frozenset({"motor_jams", "turned_by_hand_meanwhile"})
 _FORGED = (
     "", "{", '{"action":"unlatch","state":"LOCK"}', "9" * 400, '{"action":["unlatch"]}', "open\x00", "UNLOCKED",
     '{"action":"factory_reset"}', '{"action":3.5}', "true", '{"action":"unlatch","ts":"yesterday"}',
 )  # fmt: skip
+INSISTS = 5  # how often somebody gives an order that has not come to what it is for
+_GETS = (
+    "{}", "now", '{"transaction":"g1"}', '{"force":true,"transaction":"g2"}', '{"force":true}', '{"force":"yes"}', "{",
+)  # fmt: skip
+_REQUESTS = (
+    ("refresh", '{"bridge":"%s","transaction":1}'),
+    ("refresh", "{}"),
+    ("refresh", '{"bridge":"192.0.2.99"}'),
+    ("callbacks", '{"bridge":"%s","transaction":"c1"}'),
+    ("callbacks", '{"bridge":"%s"}'),
+    ("callback_remove", '{"bridge":"%s","id":0,"url":"http://192.0.2.250/nobody"}'),
+    ("callback_remove", '{"bridge":"%s","id":"0"}'),
+    ("bridge_log", '{"bridge":"%s","count":5}'),
+    ("diagnostics", "{}"),
+    ("diagnostics", "please"),
+    ("device_remove", '{"device":"nobody"}'),
+    ("sync", "{}"),
+    ("factory_reset", "{}"),
+    ("diagnostics", "{"),
+    ("refresh", "\x00\xff"),
+)
 
 
 def settle_s(spec: Spec) -> float:
@@ -48,11 +70,13 @@ class _Author:
         self._devices = [name for name, _ in spec.make_devices()]
         self._ids = {name: f"{device.nuki_id:08X}" for name, device in spec.make_devices()}
         self._keys = 0
+        self._faults = 0
 
     def write(self) -> list[Step]:
         at, chance = FIRST_S, self._chance
         while at < self._end:
-            until = at + chance.uniform(120, 900)
+            # The more houses a gateway has, the more of what befalls all of them comes together.
+            until = at + chance.uniform(120, 900) * (1 + self._spec.flats / 6)
             self._squall(at, until)
             calm = settle_s(self._spec)
             self._steps.append({"at": until + calm, "do": "check"})
@@ -64,62 +88,108 @@ class _Author:
         return sorted(self._steps, key=lambda step: float(step["at"]))
 
     def _quiet_life(self, at: float) -> float:
-        """Now and then something ordinary, without any fault."""
+        """Now and then something ordinary, without any fault, or a device that nobody sees for long."""
         if self._chance.random() < 0.5:
             return 0.0
+        if self._chance.random() < 0.25:
+            return self._long_absence(at)
         self._life(at, at + 60)
         self._order(at + 5, self._chance.choice(["young", "bare", "retained"]))
         self._steps.append({"at": at + 60 + settle_s(self._spec), "do": "check"})
         return 70 + settle_s(self._spec)
 
+    def _long_absence(self, at: float) -> float:
+        """A device is missing from so many scans that it is told to be offline."""
+        lasts_s = SCANS * self._spec.info_s + 60
+        bridges, devices = self._chance.choice(self._spec.homes())
+        device = self._chance.choice(devices)
+        for bridge in bridges:
+            self._faults += 1
+            step = {"at": at, "do": "fault", "kind": "missing_from_scan", "bridge": bridge, "device": device}
+            self._steps.append(step | {"for": lasts_s, "number": self._faults})
+        self._steps.append({"at": at + lasts_s + settle_s(self._spec), "do": "check"})
+        return lasts_s + settle_s(self._spec) + 5
+
     def _squall(self, begins: float, ends: float) -> None:
         chance = self._chance
         for _ in range(self._spec.houses):
-            for _ in range(chance.randint(1, 5)):
+            for _ in range(chance.randint(*FAULTS)):
                 self._fault(begins, ends)
             for _ in range(chance.randint(1, 5)):
                 self._order(chance.uniform(begins, ends - 30), chance.choice(FLAVOURS))
             for _ in range(chance.randint(1, 5)):
                 self._life(begins, ends - 30)
+            for _ in range(chance.randint(0, 1)):
+                self._question(begins, ends - 30)
 
     def _fault(self, begins: float, ends: float) -> None:
         chance = self._chance
         if not self._deck:
-            self._deck = sorted(KINDS)
+            self._deck = [name for name in sorted(KINDS) for _ in range(KINDS[name].cards)]
             chance.shuffle(self._deck)
         kind = KINDS[self._deck.pop()]
         at = chance.uniform(begins, begins + (ends - begins) * 0.6)
         lasts_s = min(chance.uniform(*kind.lasts_s), ends - at)
         step = {"at": at, "do": "fault", "kind": kind.name, "for": lasts_s, **kind.draw(chance, self._spec)}
-        home = step.pop("home", None) or (["front_door"] if kind.name in AT_THE_FRONT else self._devices)
+        home = step.pop("home", None) or self._devices
+        self._faults += 1
+        step["number"] = self._faults
         self._steps.append(step)
         # Something must be going on for the fault to bite.
         soon = at + min(lasts_s * 0.3, chance.uniform(0.3, 4))
         if kind.wants == "opening":
             self._order(soon, "young", self._opening(home))
         elif kind.wants == "order":
-            device = chance.choice(home)
+            device = step.get("device") or chance.choice(home)
             self._order(
                 soon, chance.choice(["young", "young", "bare"]), (device, chance.choice(sorted(actions_of(device))))
             )
+        elif kind.wants == "orders":
+            self._insist(step, soon)
+        elif kind.wants == "look":
+            for after_s in (soon - at, lasts_s * 0.6):
+                self._get(at + after_s, str(step["device"]), "{}", step["number"])
         elif kind.wants == "change":
             for _ in range(2):
                 device = step.get("device", home[0])
                 self._life(soon, min(ends - 20, at + lasts_s), str(device))
 
+    def _insist(self, fault: Step, at: float) -> None:
+        """Somebody tries until the fault has bitten: what else goes wrong meanwhile keeps many an order away."""
+        chance, device = self._chance, str(fault["device"])
+        ends = float(fault["at"]) + float(fault["for"])
+        path = str(fault.get("path", fault.get("what", ""))).removeprefix("request ")
+        for number in range(INSISTS):
+            # With a clock that nobody trusts no `ts` opens anything, and with 3.1.1 nothing else does; `lock` goes.
+            if number % 2:
+                self._order(at, "bare", (device, "deactivate_rto" if device == "bell" else "lock"), fault["number"])
+            else:
+                self._order(at, "young", self._opening([device]), fault["number"])
+            if path in {"/list", "/lockState"}:
+                self._get(at + 1, device, '{"force":true}' if path == "/lockState" else "{}", fault["number"])
+            elif path == "/callback/list":
+                self._request(at + 1, "callbacks", "{}", fault["number"])
+            at += chance.uniform(6, 10) + max(0.0, (ends - at) / (INSISTS + 2))
+            if at > ends - 1:
+                break
+
     def _opening(self, home: list[str]) -> tuple[str, str]:
         device = self._chance.choice(home)
         if device == "bell":
             return device, "electric_strike"
+        if device == "front_door" and not self._spec.permit_unlatch:
+            return device, "unlock"
         return device, self._chance.choice(["unlock", "unlatch"])
 
     # --- Orders -------------------------------------------------------------------------------------------------------
 
-    def _order(self, at: float, flavour: str, what: tuple[str, str] | None = None) -> None:
+    def _order(self, at: float, flavour: str, what: tuple[str, str] | None = None, insists: int | None = None) -> None:
         chance = self._chance
         device = chance.choice(self._devices) if what is None else what[0]
         word = chance.choice(sorted(actions_of(device))) if what is None else what[1]
         step: Step = {"at": at, "do": "order", "device": device, "word": word, "flavour": flavour}
+        if insists is not None:
+            step["insists"] = insists
         if flavour != "bare":
             self._keys += 1
             step |= {"key": f"k{self._keys}", "ts_age_s": round(chance.uniform(0, 1), 2)}
@@ -165,6 +235,30 @@ class _Author:
             step |= {"word": "open", "means": "unlatch"}
         assert step.get("means", step["word"]) in {*LOCK_ACTIONS, *actions_of("bell")}
         self._steps.append(step)
+
+    def _get(self, at: float, device: str, payload: str, insists: int | None = None) -> None:
+        self._say(at, f"{BASE}/{device}/get", payload, insists)
+
+    def _request(self, at: float, verb: str, payload: str, insists: int | None = None) -> None:
+        self._say(at, f"{BASE}/gateway/request/{verb}", payload, insists)
+
+    def _say(self, at: float, topic: str, payload: str, insists: int | None) -> None:
+        step: Step = {"at": at, "do": "say", "topic": topic, "payload": payload, "qos": 1}
+        if insists is not None:
+            step["insists"] = insists
+        self._steps.append(step)
+
+    def _question(self, begins: float, ends: float) -> None:
+        """Somebody wants to see a device anew, or asks the gateway itself; now and then retained, now and then odd."""
+        chance, at = self._chance, self._chance.uniform(begins, ends)
+        if chance.random() < 0.5:
+            device = chance.choice(self._devices)
+            self._get(at, chance.choice([device, device, device, self._ids[device], "nobody"]), chance.choice(_GETS))
+        else:
+            verb, payload = chance.choice(_REQUESTS)
+            payload = payload.replace("%s", self._spec.bridge_host(chance.randrange(self._spec.bridges)))
+            self._request(at, verb, payload)
+        self._steps[-1] |= {"qos": chance.choice([0, 1, 1]), "retain": chance.random() < 0.15}
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 

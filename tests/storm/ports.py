@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0  # adapters/bridge_http gives up connecting then
 ACK_S = 10.0
+STANDSTILL_S = 4.5  # adapters/mqtt_connection notices it then
+STOOD_STILL = "this process stood still; what waited meanwhile is not acted upon"
 LONG_S = 0.1  # a disk that takes longer is at fault
 BACKOFF_MAX_S = 15.0
 _Item = Packet | tuple[int, int] | str
@@ -106,6 +108,7 @@ class SimulatedLink:
 
     def __init__(self, computer: "Computer", emit: Emit) -> None:
         self._computer = computer
+        self._process = computer.process
         self._emit = emit
         self._order: ConnectMqtt | None = None
         self._turn = asyncio.Event()
@@ -117,6 +120,7 @@ class SimulatedLink:
         self._unacknowledged: dict[int, float] = {}
         self._is_up = False
         self._is_outage_told = False
+        self._has_stood_still = False
         self.last_activity = 0.0
 
     @property
@@ -132,7 +136,7 @@ class SimulatedLink:
     def publish(self, order: Publish) -> None:
         """Send it now; without a connection it is dropped."""
         line = self._line
-        if line is None or not line.is_open or self._turn.is_set() or self._is_closing or not self._computer.is_alive:
+        if line is None or not line.is_open or self._turn.is_set() or self._is_closing or not self._is_alive:
             return
         packet = Packet(order.topic, order.payload, order.qos, order.retain, correlation=order.correlation)
         self._computer.note_published(packet)
@@ -164,6 +168,20 @@ class SimulatedLink:
                 await asyncio.Event().wait()
             if self._order is not None:
                 await self._follow(self._order)
+
+    @property
+    def _is_alive(self) -> bool:
+        return self._computer.is_alive and self._computer.process is self._process
+
+    def wake_up(self, after_s: float) -> int:
+        """The process goes on after so long; gives how many things wait to be read.
+
+        As the real one does (adapters/mqtt_pulse), it gives up a connection over which it stood still for long.
+        """
+        if after_s > STANDSTILL_S and self._line is not None:
+            self._has_stood_still = True
+            self._items.put_nowait(STOOD_STILL)
+        return self._items.qsize() - self._has_stood_still
 
     def die(self) -> None:
         """kill -9: the kernel closes the socket, the broker says the will."""
@@ -204,7 +222,10 @@ class SimulatedLink:
     async def _hold(self, order: ConnectMqtt) -> str:
         """Carry until the connection is lost; gives the reason."""
         await asyncio.sleep(0.01)
+        if not self._is_alive:
+            await asyncio.Event().wait()
         world = self._computer.world
+        self._has_stood_still = False
         items: asyncio.Queue[_Item] = asyncio.Queue()
         self._items, self._unacknowledged = items, {}
         will = order.will
@@ -247,6 +268,10 @@ class SimulatedLink:
                     item = await items.get()
             except TimeoutError:
                 return f"the broker has not acknowledged a message within {ACK_S:g} s"
+            if not self._is_alive:
+                await asyncio.Event().wait()
+            if self._has_stood_still:
+                return STOOD_STILL
             match item:
                 case str():
                     return item
@@ -273,6 +298,7 @@ class SimulatedHttp:
 
     def __init__(self, computer: "Computer") -> None:
         self._computer = computer
+        self._process = computer.process
 
     async def __aenter__(self) -> Self:
         return self
@@ -294,14 +320,18 @@ class SimulatedHttp:
         if within_s <= 0:
             raise BridgeError(BridgeErrorKind.TOO_LATE, "the order came too late and was not sent")
         computer = self._computer
-        if not computer.is_alive:
-            await asyncio.Event().wait()
+        await self._be_alive()
         call = computer.world.wire.begin(computer, host, port, request, auth_params)
         try:
             status, body = await self._exchange(call, request, within_s)
         finally:
             computer.world.wire.end(call)
         return read_response(request, status, body), computer.host
+
+    async def _be_alive(self) -> None:
+        """The dead do not go on."""
+        if not self._computer.is_alive or self._computer.process is not self._process:
+            await asyncio.Event().wait()
 
     async def _exchange(self, call: "Call", request: BridgeRequest, within_s: float) -> tuple[int, bytes]:
         world, host, port = self._computer.world, call.host, call.port
@@ -310,6 +340,7 @@ class SimulatedHttp:
             await asyncio.sleep(min(within_s, world.absence_s(host)))
             raise BridgeError(BridgeErrorKind.REFUSED, f"{host}:{port} does not answer")
         await asyncio.sleep(world.connect_s)
+        await self._be_alive()
         answer = world.answer(call, bridge)
         match answer.ending:
             case Ending.REFUSED:

@@ -86,6 +86,11 @@ class Spec:
         flats = [([self.first_bridges + number], [f"flat_{number + 1}"]) for number in range(self.flats)]
         return [(list(range(self.first_bridges)), own), *flats]
 
+    @property
+    def info_s(self) -> int:
+        """Seconds between two scans."""
+        return max(300, self.list_s)
+
     def as_json(self) -> dict[str, Any]:
         """For a trace."""
         return asdict(self)
@@ -104,7 +109,7 @@ class Spec:
             "version: 1\n"
             f"mqtt: {{host: 192.0.2.2, protocol: '{self.protocol}', output: {self.output}, password: m4rkedPa55}}\n"
             f"bridges:\n{bridges}"
-            f"poll: {{list_s: {self.list_s}, info_s: {max(300, self.list_s)}}}\n"
+            f"poll: {{list_s: {self.list_s}, info_s: {self.info_s}}}\n"
             f"commands: {{overlap: {self.overlap}, wait: {str(self.waits).lower()}, ttl_s: {self.ttl_s},"
             f" confirm_s: {self.confirm_s}, bare_opening: {str(self.bare_opening).lower()}}}\n"
             f"{permit}"

@@ -26,10 +26,11 @@ class Stage:
         self.injected: Counter[str] = Counter()
         self.bit: Counter[str] = Counter()
         self.delivered = 0
-        self.is_line_stalled = False
+        self.line_stalls = 0  # how many faults keep what is said from coming through
         self.second_gateways: list[tuple[float, float]] = []  # from, and until when it may have been believed
         self.full_disks: list[tuple[float, float]] = []  # from, until
         self.ends: dict[int, tuple[Episode, End]] = {}
+        self._episodes: dict[int, Episode] = {}  # by their number in the plan
         self.ended_at = self.world.now  # when the last fault ended, or the last order was given
         self.requests = 0
         self._number = 0
@@ -47,12 +48,18 @@ class Stage:
     def line(self) -> Line | None:
         """The gateway's connection to the broker."""
         process = self.world.main.process
-        return None if process is None or process.link is None else process.link.line
+        line = None if process is None or process.link is None else process.link.line
+        return line if line is not None and line.is_open else None
 
     @property
     def is_connected(self) -> bool:
         """Whether it has one."""
         return self.world.main.is_alive and self.line is not None
+
+    @property
+    def is_line_stalled(self) -> bool:
+        """Whether what is said does not come through."""
+        return self.line_stalls > 0
 
     def had_second_gateway(self, at: float) -> bool:
         """Whether another gateway may have owned the base then."""
@@ -133,6 +140,8 @@ class Stage:
                 self._begin(step)
             case "order":
                 self._order(step)
+            case "say" if not self._is_content(step):
+                self.people.say(step)
             case "turn" | "door" | "ring" | "battery" | "mode":
                 self._live(step)
 
@@ -141,6 +150,8 @@ class Stage:
         episode = Episode(kind.name, self.world.now)
         self.injected[kind.name] += 1
         end = kind.begin(self, step, episode)
+        if "number" in step:
+            self._episodes[int(step["number"])] = episode
         self._number += 1
         number = self._number
         self.ends[number] = (episode, end)
@@ -157,7 +168,14 @@ class Stage:
             if episode.hits:
                 self.bit[episode.kind] += 1
 
+    def _is_content(self, step: Step) -> bool:
+        """Whether somebody who insists has got what he wanted: the fault of that number has bitten."""
+        episode = self._episodes.get(int(step.get("insists", 0)))
+        return episode is not None and episode.hits > 0
+
     def _order(self, step: Step) -> Order | None:
+        if self._is_content(step):
+            return None
         order = self.people.order(step)
         self.ended_at = self.world.now
         for after_s in step.get("again_after_s", ()):

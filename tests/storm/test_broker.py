@@ -252,6 +252,21 @@ def test_a_stall_ends_with_what_waited_in_the_broker_or_in_the_pipe(stage: Memor
         stage.hears(b, *(Packet("t", b"", qos, expiry_s=left) for qos, left in aged), live("t", b"last"))
 
 
+def test_what_a_line_swallows_is_neither_taken_nor_acknowledged(stage: MemoryStage) -> None:
+    a, b = stage.connect("a"), stage.connect("b")
+    b.subscribe(Filter("t"))
+    swallowed: list[str] = []
+    acknowledged: list[int] = []
+    assert a.line is not None
+    a.line.swallow(lambda: swallowed.append("t"))
+
+    a.line.publish(Packet("t", b"1", qos=1, retain=True), acknowledged=acknowledged.append)
+    stage.wait(SETTLE_S)
+
+    assert (swallowed, acknowledged, b.heard) == (["t"], [], [])
+    assert stage.broker.retained_payload("t") is None
+
+
 def test_a_stalled_client_is_kicked_unless_it_says_something(stage: MemoryStage) -> None:
     b = stage.connect("b", Filter("will"))
     a = stage.connect("a", keepalive_s=10, will=live("will", b"1"))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.storm.faults import KINDS
 from tests.storm.judge import Violation
-from tests.storm.plan import draw_plan, settle_s
+from tests.storm.plan import SCANS, draw_plan, settle_s
 from tests.storm.play import live, play
 from tests.storm.shrink import shrink
 from tests.storm.spec import Spec
@@ -43,10 +43,13 @@ def test_a_plan_is_json_and_back() -> None:
 
 
 def test_every_kind_of_fault_comes_before_any_comes_again() -> None:
-    kinds = [step["kind"] for step in draw_plan(Spec.draw(13, flats=0), 2, SQUALLS) if step["do"] == "fault"]
+    spec = Spec.draw(13, flats=0)
+    faults = [step for step in draw_plan(spec, 2, SQUALLS) if step["do"] == "fault"]
+    kinds = [step["kind"] for step in faults if step["for"] < SCANS * spec.info_s]
 
     assert set(kinds) == set(KINDS)
     assert max(kinds.count(kind) for kind in KINDS) - min(kinds.count(kind) for kind in KINDS) <= 2
+    assert len(faults) > len(kinds)  # some devices are missing from so many scans that they are offline
 
 
 def test_a_violation_is_made_smaller() -> None:

@@ -4,6 +4,7 @@ Nothing here judges and nothing here is chance: steps come from a plan (`plan`),
 """
 
 import asyncio
+import contextvars
 import json
 import logging
 from collections import Counter
@@ -23,6 +24,7 @@ from nuki2mqtt.simulator.house import House, SimulatedDevice, SimulatedLock, Sim
 from tests.storm.broker import MemoryBroker, Packet, Taken
 from tests.storm.computer import Computer
 from tests.storm.spec import DOOR_PORT, PORT, Spec
+from tests.storm.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
     from nuki2mqtt.protocol.bridge_api import BridgeRequest
@@ -150,7 +152,11 @@ class World:
     def __init__(self, spec: Spec, watch: Watch) -> None:
         self.spec = spec
         self.watch = watch
-        self.loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.loop = loop
+        # What goes on in the world is nobody's process, whoever has set it going.
+        self._context = contextvars.copy_context()
         self.broker = MemoryBroker(lambda: self.now, self.later)
         self.broker.taps.append(self._taken)
         self.house = _LoopHouse(self)
@@ -201,11 +207,11 @@ class World:
 
     def later(self, delay_s: float, do: Callable[[], object]) -> asyncio.TimerHandle:
         """Do it after so many seconds."""
-        return self.loop.call_later(delay_s, do)
+        return self.loop.call_later(delay_s, do, context=self._context)
 
     def at(self, epoch: float, do: Callable[[], object]) -> asyncio.TimerHandle:
         """Do it at this time."""
-        return self.loop.call_at(epoch - START, do)
+        return self.loop.call_at(epoch - START, do, context=self._context)
 
     def moment_text(self, ago_s: float = 0.0) -> str:
         """The true time as clients write it."""
@@ -231,6 +237,8 @@ class World:
         others = [url for url in bridge.callbacks.slots if url is not None and not self.spec.is_own_url(url)]
         call.bridge, call.arrived = bridge, self.now
         call.answer = bridge.answer(call.path, {**call.params, **call.signed}, self.now)
+        if call.answer.status == 503:
+            self.note_hit(f"busy {self.host_of(bridge)}")
         call.turned = sum(device.turns for device in self.house.devices) != turns
         call.evicted = tuple(url for url in others if url not in bridge.callbacks.slots)
         self.watch.call_arrived(call)
@@ -261,6 +269,11 @@ class World:
             for computer in self.computers:
                 process = computer.process
                 if computer.host == parts.hostname and computer.is_alive and process is not None and process.door:
+                    if computer.is_standing_still:
+                        computer.knocks.append(
+                            lambda: self.deliver_callback(bridge, callback, sender, is_forged=is_forged)
+                        )
+                        return 0
                     found = computer
                     status = process.door.knock(sender or host, parts.path, callback.body)
         self.watch.called_back(found, bridge, callback.body, status, is_forged=is_forged)
