@@ -29,6 +29,7 @@ class CommandJournal:
         self.entries = dict(entries)
         self._left_open = [entry_id for entry_id, entry in entries.items() if not entry.is_ended]
         self._keys: OrderedDict[_Key, float] = OrderedDict()
+        self._closing: set[_Key] = set()  # those of them that let nobody in
         self._written = 0
         accepted = {entry_id: _accepted(entry, now) for entry_id, entry in self.entries.items()}
         for entry_id in sorted(accepted, key=lambda entry_id: accepted[entry_id]):
@@ -43,17 +44,25 @@ class CommandJournal:
         self._forget_old(now)
         return key is not None and (nuki_id, action, key) in self._keys
 
-    def accept(self, nuki_id: NukiId, action: Action, key: str | None, now: Moment) -> None:
-        """Remember the key of an accepted command."""
-        if key is not None:
-            self._keys[nuki_id, action, key] = now.monotonic
-            while len(self._keys) > MOST_KEYS:
-                self._keys.popitem(last=False)
+    def accept(self, nuki_id: NukiId, action: Action, key: str | None, now: Moment, *, opens: bool) -> None:
+        """Remember the key of an accepted command. What closes never drives out what opens."""
+        if key is None:
+            return
+        self._keys[nuki_id, action, key] = now.monotonic
+        if not opens:
+            self._closing.add((nuki_id, action, key))
+        while len(self._keys) > MOST_KEYS:
+            oldest = (one for one in self._keys if one in self._closing) if self._closing else iter(self._keys)
+            self._forget(next(oldest))
 
     def forget(self, nuki_id: NukiId, action: Action, key: str | None) -> None:
         """The command did not act: it may be given again."""
         if key is not None:
-            self._keys.pop((nuki_id, action, key), None)
+            self._forget((nuki_id, action, key))
+
+    def _forget(self, key: _Key) -> None:
+        self._keys.pop(key, None)
+        self._closing.discard(key)
 
     def write(self, entry: JournalEntry) -> str:
         """A command is accepted; gives the id under which it stands in the journal."""
@@ -63,13 +72,16 @@ class CommandJournal:
         return entry_id
 
     def _with_room_for(self, entry: JournalEntry) -> dict[str, JournalEntry]:
-        """What closes never drives out what opens: without that a door may open twice after a crash."""
+        """What closes never drives out what opens: without that a door may open twice after a crash.
+
+        Of both what has ended goes first: what has not still needs its end.
+        """
         entries = dict(self.entries)
-        closing = [entry_id for entry_id, one in entries.items() if not one.opens]
+        closing = {entry_id: one for entry_id, one in entries.items() if not one.opens}
         if closing and (len(entries) >= MOST_KEYS or (not entry.opens and len(closing) >= MOST_CLOSING)):
-            del entries[closing[0]]
+            del entries[_least_needed(closing)]
         elif len(entries) >= MOST_KEYS:
-            del entries[next(iter(entries))]
+            del entries[_least_needed(entries)]
         return entries
 
     def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:
@@ -103,7 +115,7 @@ class CommandJournal:
     def _forget_old(self, now: Moment) -> None:
         is_any_old = False
         while self._keys and now.monotonic - next(iter(self._keys.values())) > REMEMBERED_S:
-            self._keys.popitem(last=False)
+            self._forget(next(iter(self._keys)))
             is_any_old = True
         if is_any_old:
             self._drop_needless()
@@ -117,12 +129,16 @@ class CommandJournal:
         }
 
 
+def _least_needed(entries: dict[str, JournalEntry]) -> str:
+    return next((entry_id for entry_id, entry in entries.items() if entry.is_ended), next(iter(entries)))
+
+
 def _accepted(entry: JournalEntry, now: Moment) -> float:
     """When a former process accepted it, on our monotonic clock, as far as the wall clock can be believed.
 
-    A clock that was set back, or was not yet set then, must not shorten the time: it counts from now. So does what
-    was left open, for nobody knows for how long.
+    A clock that was set back, or could not be believed then, must not shorten the time: it counts from now. So does
+    what was left open, for nobody knows for how long.
     """
     age_s = (now.wall - entry.accepted).total_seconds()
-    is_dated = entry.is_ended and age_s >= 0 and entry.accepted >= BUILT
+    is_dated = entry.is_ended and entry.is_dated and age_s >= 0 and entry.accepted >= BUILT
     return now.monotonic - age_s if is_dated else now.monotonic

@@ -49,6 +49,7 @@ class Command:
 
     `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
     `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
+    `is_dated`: our wall clock could be believed when it came.
     """
 
     nuki_id: NukiId
@@ -59,6 +60,7 @@ class Command:
     received: float
     deadline: float
     age_s: float | None = None
+    is_dated: bool = False
     phase: Phase = Phase.WAITING
     link: str | None = None
     trial: Trial | None = None
@@ -117,6 +119,7 @@ class Command:
             response_topic=self.reply_to.response_topic,
             correlation=None if correlation is None else correlation.hex(),
             opens=self.facts.opens,
+            is_dated=self.is_dated,
         )
 
 

@@ -143,13 +143,14 @@ class Commanding:
         device_type = self._following.devices.device_type(nuki_id)
         facts = actions_of(device_type)[action]
         waited_s = 0.0 if message.received is None else max(0.0, now.monotonic - message.received)
+        is_clock_trusted = self._following.is_clock_trusted(now)
         verdict = self.admission.refuse(
             nuki_id,
             action,
             facts,
             order,
             is_permitted=action in self._settings.permitted(nuki_id, device_type),
-            is_clock_trusted=self._following.is_clock_trusted(now),
+            is_clock_trusted=is_clock_trusted,
             waited_s=waited_s,
             expiry_s=message.expiry_s,
             now=now,
@@ -165,6 +166,7 @@ class Commanding:
                 received=now.monotonic,
                 deadline=verdict.deadline,
                 age_s=verdict.age_s,
+                is_dated=is_clock_trusted,
             )
             reason = self.commands.take(command, now)
         else:

@@ -87,7 +87,7 @@ class Commands:
         return None
 
     def _accept(self, command: Command, reason: Reason | None, now: Moment) -> None:
-        self.journal.accept(command.nuki_id, command.action, command.order.key, now)
+        self.journal.accept(command.nuki_id, command.action, command.order.key, now, opens=command.facts.opens)
         command.journal_id = self.journal.write(command.journal_entry(now))
         self._said.append(Said(command, None, reason))
 

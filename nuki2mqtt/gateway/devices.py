@@ -284,14 +284,28 @@ class Devices:
             told_first_by_list=told_first or bool(ring_events),
         )
 
-    def apply_callback(self, link: str, report: Report, clock: BridgeClock | None, now: Moment) -> Verdict | None:
-        """Take in a callback; None for a device that no `/list` ever named."""
+    def apply_callback(
+        self,
+        link: str,
+        report: Report,
+        clock: BridgeClock | None,
+        now: Moment,
+        *,
+        received: float | None = None,
+    ) -> Verdict | None:
+        """Take in a callback; None for a device that no `/list` ever named.
+
+        It counts as of `received` (monotonic, None for now), when it arrived: it may have waited for us, and what a
+        `/list` has stamped since is newer.
+        """
         device = self._devices.get(report.nuki_id)
         if device is None or report.state is None:
             return None
         state = report.state
         ring_events = self._ring_events(device, state, Source.CALLBACK, link, clock, now)
-        events = self._take(device, self._merge(device, state), Source.CALLBACK, link, now.monotonic, now)
+        arrived = now.monotonic if received is None else received
+        time = arrived if device.state is None else max(device.time, arrived)
+        events = self._take(device, self._merge(device, state), Source.CALLBACK, link, time, now)
         doubt = Doubt.NO_STATE if self.lacks_listed_state(device.nuki_id, link) else None
         return Verdict(nuki_id=device.nuki_id, events=events + ring_events, doubt=doubt)
 

@@ -290,7 +290,7 @@ class Following:
         if not self.is_active or self.is_ignored(report.nuki_id):
             return []
         link.bring_list_forward(now)
-        verdict = self.devices.apply_callback(event.link, report, link.facts.clock, now)
+        verdict = self.devices.apply_callback(event.link, report, link.facts.clock, now, received=self._received)
         if verdict is None:
             return self._once(f"Bridge {event.link} called about device {report.nuki_id}, which it has not listed.")
         if report.state is not None:

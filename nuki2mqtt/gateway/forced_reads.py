@@ -85,7 +85,8 @@ class ForcedReads:
         """The command is settled without its read."""
         wish = self._wishes.get(nuki_id)
         if wish is not None and wish.is_for_others:
-            wish.is_for_command = False
+            reads = self._reads.get(nuki_id)
+            wish.is_for_command, wish.due = False, max(wish.due, reads[-1] + self._min_s) if reads else wish.due
         elif wish is not None:
             del self._wishes[nuki_id]
 

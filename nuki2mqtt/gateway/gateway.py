@@ -77,6 +77,7 @@ class Gateway:
         self._last = identity.started.monotonic
         # Following and taking have nothing to do before then, unless they are told something; None: nobody knows.
         self._rests_until: float | None = None
+        self._looked = self._last  # when what is shown was looked at last: no deadline since then may be passed over
         self._asks_until = 0.0  # until then they only ask Bridges, which changes nothing of what is shown
 
     def _make_telling(self) -> Telling:
@@ -167,8 +168,8 @@ class Gateway:
         """When `handle_timer` wants to be called, on the monotonic clock."""
         if self._rests_until is None:
             following, taking = self._following, self._taking.next_deadline()
-            self._asks_until = _first(following.next_change(self._last), taking)
-            self._rests_until = _first(following.next_deadline(self._last), taking)
+            self._asks_until = _first(following.next_change(self._looked), taking)
+            self._rests_until = _first(following.next_deadline(self._looked), taking)
         others = (self._session.next_deadline(), self._telling.next_deadline())
         deadline = _first(self._rests_until, *others, self._no_broker_at, self._born_at, self._stop_at)
         return None if deadline == math.inf else deadline
@@ -239,6 +240,8 @@ class Gateway:
             may_show = may_show and not is_only_asking
         else:
             may_show = self._taking.has_something_to_show
+        if may_show:
+            self._looked = now.monotonic
         problem = self._state_file_problem
         if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
             self._must_save_again = problem is not None

@@ -58,7 +58,8 @@ class JournalEntry:
 
     `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
     our wall clock. `correlation` is in hex. `opens`: it lets somebody in. `end` is what is said of its end, as JSON,
-    once it is known, with `may_have_acted`. `is_ended`: the broker has it.
+    once it is known, with `may_have_acted`. `is_ended`: the broker has it. `is_dated`: our clock could be believed when
+    it was accepted.
     """
 
     device: NukiId
@@ -72,6 +73,7 @@ class JournalEntry:
     opens: bool = True
     end: str | None = None
     may_have_acted: bool = True
+    is_dated: bool = False
 
     def read_transaction(self) -> object:
         """The transaction as a JSON value; None without one, and for what no process of ours has written."""

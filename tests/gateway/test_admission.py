@@ -38,7 +38,7 @@ class Case:
     def admission(self) -> Admission:
         journal = CommandJournal({}, moment(0))
         if self.is_repeat:
-            journal.accept(LOCK, Action(self.action), self.order.key, moment(50))
+            journal.accept(LOCK, Action(self.action), self.order.key, moment(50), opens=True)
         admission = Admission(CommandSettings(**self.settings), journal)
         if self.opened is not None:
             admission.opened(self.protocol, ZERO + self.opened)

@@ -16,7 +16,7 @@ END = b'{"status":"confirmed"}'
 
 
 def sent_at(seconds: float, key: str | None = KEY, *, is_ended: bool = False) -> JournalEntry:
-    return JournalEntry(device=LOCK, action=UNLOCK, accepted=wall(seconds), key=key, is_ended=is_ended)
+    return JournalEntry(device=LOCK, action=UNLOCK, accepted=wall(seconds), key=key, is_ended=is_ended, is_dated=True)
 
 
 def journal() -> CommandJournal:
@@ -37,7 +37,7 @@ def is_repeat(remembered: CommandJournal, now: Moment, key: str | None = KEY) ->
 
 def test_a_key_is_remembered_from_accepted_for_ten_minutes() -> None:
     remembered = journal()
-    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
 
     assert REMEMBERED_S == 600
     assert [is_repeat(remembered, moment(now)) for now in (10, 300, 610, 610.1)] == [True, True, True, False]
@@ -45,7 +45,7 @@ def test_a_key_is_remembered_from_accepted_for_ten_minutes() -> None:
 
 def test_a_key_is_of_one_device_and_one_action() -> None:
     remembered = journal()
-    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
 
     assert not remembered.is_repeat(OPENER, UNLOCK, KEY, moment(11))
     assert not remembered.is_repeat(LOCK, UNLATCH, KEY, moment(11))
@@ -56,21 +56,41 @@ def test_without_a_key_nothing_is_a_repeat() -> None:
     remembered = journal()
     for _ in range(2):
         assert not is_repeat(remembered, moment(10), None)
-        remembered.accept(LOCK, UNLOCK, None, moment(10))
+        remembered.accept(LOCK, UNLOCK, None, moment(10), opens=True)
 
 
 def test_at_most_a_thousand_keys_the_oldest_goes_first() -> None:
     remembered = journal()
     for number in range(MOST_KEYS + 1):
-        remembered.accept(LOCK, UNLOCK, str(number), moment(number / 10))
+        remembered.accept(LOCK, UNLOCK, str(number), moment(number / 10), opens=True)
 
     assert MOST_KEYS == 1000
     assert [is_repeat(remembered, moment(100), str(number)) for number in (0, 1, MOST_KEYS)] == [False, True, True]
 
 
+def test_what_closes_drives_no_key_out_that_opens() -> None:
+    """A loop that locks a thousand times must not make the door open twice."""
+    remembered = journal()
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
+    for number in range(MOST_KEYS):
+        remembered.accept(LOCK, Action.LOCK, str(number), moment(11), opens=False)
+
+    def is_locked_again(number: int) -> bool:
+        return remembered.is_repeat(LOCK, Action.LOCK, str(number), moment(12))
+
+    assert is_repeat(remembered, moment(12))
+    assert [is_locked_again(number) for number in (0, 1, MOST_KEYS - 1)] == [False, True, True]
+
+    for number in range(MOST_KEYS):
+        remembered.accept(LOCK, UNLOCK, str(number), moment(13), opens=True)
+
+    assert (is_repeat(remembered, moment(14)), is_locked_again(MOST_KEYS - 1)) == (False, False)
+    assert is_repeat(remembered, moment(14), "0")
+
+
 def test_what_did_not_act_is_forgotten() -> None:
     remembered = journal()
-    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
     remembered.forget(LOCK, UNLATCH, KEY)
     before = is_repeat(remembered, moment(11))
     remembered.forget(LOCK, UNLOCK, KEY)
@@ -84,7 +104,7 @@ def test_what_did_not_act_is_forgotten() -> None:
 
 def test_what_is_sent_stands_there_open_until_its_end() -> None:
     remembered = journal()
-    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
     entry_id = remembered.write(sent_at(10))
     before = dict(remembered.entries)
     remembered.ended(entry_id)
@@ -129,7 +149,7 @@ def test_entries_are_never_changed_in_place() -> None:
 
 def test_an_ended_entry_goes_with_its_key_and_an_open_one_stays() -> None:
     remembered = journal()
-    remembered.accept(LOCK, UNLOCK, KEY, moment(10))
+    remembered.accept(LOCK, UNLOCK, KEY, moment(10), opens=True)
     remembered.ended(remembered.write(sent_at(10)))
     remembered.ended(remembered.write(sent_at(10, None)))
     remembered.write(sent_at(10, '"open"'))
@@ -297,7 +317,7 @@ def test_an_end_that_nobody_wrote_is_none(end: str) -> None:
 def test_the_key_of_a_closing_command_does_not_outlive_the_process() -> None:
     closing = replace(sent_at(10), action=Action.LOCK, opens=False)
     former = journal()
-    former.accept(LOCK, Action.LOCK, KEY, moment(10))
+    former.accept(LOCK, Action.LOCK, KEY, moment(10), opens=False)
     entry_id = former.write(closing)
     heir = restarted(former.entries, 20)
 
@@ -329,3 +349,22 @@ def test_what_opens_drives_out_what_closes_first() -> None:
     assert first in remembered.entries
     assert closing not in remembered.entries
     assert len(remembered.entries) == 1000
+
+
+def test_what_is_under_way_is_not_driven_out_by_what_has_ended() -> None:
+    remembered = journal()
+    under_way = remembered.write(sent_at(10, '"first"'))
+    for number in range(MOST_KEYS - 1):
+        remembered.ended(remembered.write(sent_at(11, str(number))))
+    remembered.write(sent_at(12, '"last"'))
+
+    assert under_way in remembered.entries
+    assert len(remembered.entries) == MOST_KEYS
+    assert [entry.key for entry in remembered.entries.values()][1] == "1"
+
+
+def test_a_clock_that_could_not_be_believed_when_a_command_was_accepted_dates_nothing() -> None:
+    """A computer whose clock was hours behind until it was set: its key counts from the start of the process."""
+    undated = replace(sent_at(0, is_ended=True), is_dated=False)
+
+    assert is_repeat(restarted({"1": undated}, 30, clock_off_s=3 * 3600.0), Moment(5.0, wall(30 + 3 * 3600.0)))

@@ -448,6 +448,7 @@ def test_before_an_opening_order_goes_out_its_entry_is_in_the_state_file() -> No
         transaction='{"a":2,"b":1}',
         response_topic="me/answers",
         correlation="01ff",
+        is_dated=True,
     )
 
 

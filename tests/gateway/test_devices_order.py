@@ -18,6 +18,7 @@ from tests.gateway.builders import (
     UNLOCKED,
     ZERO,
     Seen,
+    called,
     entry,
     moment,
     state,
@@ -434,3 +435,23 @@ def test_the_same_entry_again_takes_nothing_back_of_a_callback() -> None:
 
     assert state_held is not None
     assert state_held.battery.critical is True
+
+
+def test_a_callback_that_waited_for_us_counts_as_of_its_arrival() -> None:
+    """The state file was slow: in the meantime somebody unlocked, and that callback got lost."""
+    seen = Seen()
+    seen.listed(10, UNLOCKED, 5)
+    seen.devices.apply_callback(LINK, called(LOCKED), seen.clock, moment(56), received=ZERO + 50)
+    held = seen.held
+    seen.listed(56, UNLOCKED, 53)
+
+    assert held == (1, "callback", wall(50))
+    assert seen.held == (3, "list", wall(53))
+
+
+def test_a_callback_that_waited_makes_nothing_older_than_it_was() -> None:
+    seen = Seen()
+    seen.listed(52, UNLOCKED, 51)
+    seen.devices.apply_callback(LINK, called(LOCKED), seen.clock, moment(56), received=ZERO + 50)
+
+    assert seen.held == (1, "callback", wall(51))

@@ -282,3 +282,16 @@ def test_spacing_and_budget_hold_whatever_happens(steps: list[tuple[float, str, 
         assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
         assert all(later - earlier >= DAY_S for earlier, later in zip(times, times[per_day:], strict=False))
     assert made.made == sum(map(len, taken.values()))
+
+
+def test_a_read_for_others_that_a_command_hurried_waits_again_when_the_command_is_settled_without_it() -> None:
+    made = ForcedReads(60, 24)
+    made.want(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 1, has_reached=True)
+    made.want(LOCK, 4, 10)
+    made.want_for_command(LOCK, 4, 20)
+    hurried = made.next_due()
+    made.drop_for_command(LOCK)
+
+    assert (hurried, made.next_due()) == (20, 60)

@@ -6,9 +6,9 @@ from datetime import datetime
 import pytest
 
 from nuki2mqtt.gateway.devices import _Device, _make_snapshot
-from nuki2mqtt.gateway.vocabulary import CallBridge, MqttPublished, MqttReceived, Publish
+from nuki2mqtt.gateway.vocabulary import CallBridge, Event, MemorySaved, MqttPublished, MqttReceived, Publish
 from nuki2mqtt.model.state import Source
-from tests.gateway.builders import LOCK, LOCKED, UNLOCKED, Seen, only, state, wall
+from tests.gateway.builders import LINK, LOCK, LOCKED, UNLOCKED, Seen, only, state, wall
 from tests.gateway.site import Site
 
 HEALTH = "nuki2mqtt/gateway/health"
@@ -129,3 +129,27 @@ def test_each_minute_tells_what_waits_just_then() -> None:
 
     assert b'"events_waiting":7' in told.payload
     assert b'"queue":3' in told.payload
+
+
+@pytest.mark.parametrize("event", [ACK, MemorySaved(), MqttReceived(HEALTH, b"{}")])
+def test_an_acknowledgement_hides_no_silence_that_fell_due_before_it(event: Event) -> None:
+    """It comes first when much arrives at once, and shows nothing itself."""
+    site = Site.at_work()
+    gateway = site.hand.gateway
+    for link in gateway._following.links.values():
+        site.take(link.end_contact("another Bridge answers"))
+    gateway._rests_until = None  # as after its answer
+    silent_from = gateway._following.vouching._devices[LOCK].sights[LINK].silent_from
+    while (due := gateway.next_deadline()) is not None and due < silent_from:
+        site.wait(due - site.hand.monotonic)
+    site.hand.monotonic = silent_from + 0.002
+    site.take(site.hand.tell(event))
+    due = gateway.next_deadline()
+
+    assert due is not None
+    assert due <= site.hand.monotonic
+
+    told = {publish.topic: publish.payload for publish in only(gateway.handle_timer(site.hand.moment), Publish)}
+
+    assert told["nuki2mqtt/front_door/availability"] == b"offline"
+    assert b'"stale":true' in told["nuki2mqtt/front_door"]

@@ -19,6 +19,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.service import Service
 from tests.storm.ports import (
+    LONG_S,
     SeededEntropy,
     SimulatedClock,
     SimulatedDisk,
@@ -67,6 +68,7 @@ class Computer:
         self.is_synchronised: bool | None = True
         self.full_disks = 0  # how many faults fill it
         self.disk_s = 0.002
+        self.waits_until = 0.0  # its gateway waits for a slow disk, and so does what it has heard
         self.is_port_taken = False
         self.is_alive = False
         self.process: Process | None = None
@@ -210,6 +212,7 @@ class Computer:
 
     def note_published(self, packet: "Packet") -> None:
         """It is about to say this; it may die of it."""
+        self.world.watch.said(self, packet)
         self._die_at(f"publish {packet.topic}")
 
     def note_handed_over(self, packet: "Packet") -> None:
@@ -233,4 +236,8 @@ class Computer:
 def thread_s() -> float:
     """How long what goes to a thread takes: writing the state file, on whatever disk the caller has."""
     computer = CURRENT.get(None)
-    return 0.001 if computer is None else computer.disk_s
+    if computer is None:
+        return 0.001
+    if computer.disk_s > LONG_S:
+        computer.waits_until = computer.world.now + computer.disk_s
+    return computer.disk_s

@@ -262,12 +262,13 @@ def _draw_slow(chance: Random, spec: Spec) -> Step:
 def slow(stage: "Stage", step: Step, episode: Episode) -> End:
     """The Bridge takes its time for everything."""
     bridge, before = stage.bridge(step), len(stage.world.wire.calls)
-    usual, seconds = bridge.timing, float(step["seconds"])
-    bridge.timing = Timing(answer_s=seconds, read_s=2.0 + seconds, accept_s=min(seconds, 65.0))
+    seconds = float(step["seconds"])
+    timing = Timing(answer_s=seconds, read_s=2.0 + seconds, accept_s=min(seconds, 65.0))
+    release = stage.hold(bridge, "timing", timing)
 
     def end() -> None:
         episode.hit(sum(1 for call in stage.world.wire.calls[before:] if call.bridge is bridge))
-        bridge.timing = usual
+        release()
 
     return end
 
@@ -527,6 +528,7 @@ def line_stalled(stage: "Stage", step: Step, episode: Episode) -> End:
     episode.hit()
     line.stall()
     stage.line_stalls += 1
+    stage.stalled_lines.append((stage.world.now, stage.world.now + float(step["for"])))
 
     def end() -> None:
         stage.line_stalls -= 1
@@ -739,11 +741,11 @@ def _draw_disk(chance: Random, spec: Spec) -> Step:
 def disk_slow(stage: "Stage", step: Step, episode: Episode) -> End:
     """Writing the state file takes its time."""
     computer, world = stage.world.main, stage.world
-    usual, computer.disk_s = computer.disk_s, float(step["seconds"])
+    release = stage.hold(computer, "disk_s", float(step["seconds"]))
     forget = world.listen("disk_slow main", episode.hit)
 
     def end() -> None:
-        computer.disk_s = usual
+        release()
         forget()
 
     return end
@@ -771,13 +773,8 @@ def door_taken(stage: "Stage", _step: Step, episode: Episode) -> End:
 def address_changed(stage: "Stage", _step: Step, episode: Episode) -> End:
     """Our computer gets another address, and the old one back later."""
     computer, world = stage.world.main, stage.world
-    before, computer.host = computer.host, world.spec.moved_host
     episode.hit()
-
-    def end() -> None:
-        computer.host = before
-
-    return end
+    return stage.hold(computer, "host", world.spec.moved_host)
 
 
 @fault((60, 500), wants="order")

@@ -20,8 +20,8 @@ LINES = 5000
 COUNTS_WORDS = "4"  # the invariant that counts the words on commands
 _GET = b'"action":"get"'
 QUESTIONS = (
-    "check", "ticked", "ordered", "call_began", "call_arrived", "call_ended", "taken", "delivered", "called_back",
-    "changed", "logged", "crashed",
+    "check", "ticked", "ordered", "call_began", "call_arrived", "call_ended", "said", "taken", "delivered",
+    "called_back", "changed", "logged", "crashed",
 )  # fmt: skip
 
 
@@ -99,6 +99,10 @@ class Judge:
     def call_ended(self, call: Call) -> None:
         for ask in self._ask["call_ended"]:
             ask(call)
+
+    def said(self, computer: Computer, packet: Packet) -> None:
+        for ask in self._ask["said"]:
+            ask(computer, packet)
 
     def taken(self, taken: Taken) -> None:
         packet = taken.packet

@@ -29,6 +29,8 @@ class Stage:
         self.line_stalls = 0  # how many faults keep what is said from coming through
         self.second_gateways: list[tuple[float, float]] = []  # from, and until when it may have been believed
         self.full_disks: list[tuple[float, float]] = []  # from, until
+        self.stalled_lines: list[tuple[float, float]] = []  # from, until
+        self._held: dict[tuple[int, str], list[list[Any]]] = {}
         self.ends: dict[int, tuple[Episode, End]] = {}
         self._episodes: dict[int, Episode] = {}  # by their number in the plan
         self.ended_at = self.world.now  # when the last fault ended, or the last order was given
@@ -71,6 +73,23 @@ class Stage:
         What is remembered in memory only dies with the process.
         """
         return any(begins <= at + within_s and at <= until for begins, until in self.full_disks)
+
+    def had_stalled_line(self, taken: float, delivered: float) -> bool:
+        """Whether what the broker took and we got at these times may have waited on the line."""
+        return any(begins <= delivered and taken <= until for begins, until in self.stalled_lines)
+
+    def hold(self, owner: object, name: str, value: object) -> End:
+        """Set an attribute until the end; of several faults that do so the last one that lasts has it."""
+        layers = self._held.setdefault((id(owner), name), [[getattr(owner, name)]])
+        own = [value]
+        layers.append(own)
+        setattr(owner, name, value)
+
+        def end() -> None:
+            layers[:] = [layer for layer in layers if layer is not own]
+            setattr(owner, name, layers[-1][0])
+
+        return end
 
     def connected_since(self, seconds: float) -> bool:
         """Whether the gateway has been connected for so long."""

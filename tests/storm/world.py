@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from nuki2mqtt.gateway.gateway import Gateway
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.storm.people import Order
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
+ROUNDING_S = 0.001
 
 
 @dataclass(eq=False)
@@ -52,22 +54,41 @@ class Call:
     arrived: float | None = None
     turned: bool = False  # the device obeyed
     evicted: tuple[str, ...] = ()  # the callback URLs of others that are gone by it
+    wanted_by: "tuple[Order, ...]" = ()  # the orders that it may be for
 
     @property
     def was_written(self) -> bool:
         """Whether a Bridge saw a byte of it."""
         return self.answer is not None and self.answer.ending is not Ending.REFUSED
 
-    def listed(self) -> tuple[int, ...]:
-        """The devices of a `/list` that could be read; none for anything else."""
-        if self.path != "/list" or self.answer is None or self.answer.status != 200:
-            return ()
+    @property
+    def is_answered(self) -> bool:
+        """Whether the whole answer has reached its caller; asked when the call has ended."""
+        answer = self.answer
+        if answer is None or self.arrived is None or self.ended is None or answer.ending is not Ending.ANSWERED:
+            return False
+        return answer.delay_s <= self.timeout_s and self.ended >= self.arrived + answer.delay_s - ROUNDING_S
+
+    @cached_property
+    def body(self) -> Any:
+        """What the answer says; None where it cannot be read. Asked when there is an answer."""
+        if self.answer is None or self.answer.status != 200:
+            return None
         try:
-            body = json.loads(self.answer.body)
+            return json.loads(self.answer.body)
         except ValueError:
-            return ()
+            return None
+
+    @cached_property
+    def entries(self) -> dict[int, dict[str, Any] | None]:
+        """The devices of a `/list` that could be read, with their states; none for anything else."""
+        body = self.body if self.path == "/list" else None
         entries = body if isinstance(body, list) else []
-        return tuple(int(entry["nukiId"]) for entry in entries if isinstance(entry, dict) and "nukiId" in entry)
+        return {
+            int(entry["nukiId"]): entry.get("lastKnownState")
+            for entry in entries
+            if isinstance(entry, dict) and "nukiId" in entry
+        }
 
 
 class Watch(Protocol):
@@ -77,6 +98,7 @@ class Watch(Protocol):
     def call_began(self, call: Call) -> None: ...
     def call_arrived(self, call: Call) -> None: ...
     def call_ended(self, call: Call) -> None: ...
+    def said(self, computer: Computer, packet: Packet) -> None: ...
     def taken(self, taken: Taken) -> None: ...
     def delivered(self, computer: Computer, packet: Packet) -> None: ...
     def called_back(

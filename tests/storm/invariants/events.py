@@ -1,7 +1,7 @@
 """(5) No event is lost while the broker is away, none older than 10 s is on `event`, each ring is told once.
 
 What must be told is read from the callbacks that a gateway took: two in a row with different states are a change, and
-a callback with a new ring is a ring.
+a callback with a new ring is a ring. So are two answers of `/list` in a row, where nobody else has spoken.
 """
 
 import json
@@ -13,6 +13,7 @@ from nuki2mqtt.simulator.bridge import SimulatedBridge
 from tests.storm.broker import Taken
 from tests.storm.computer import Computer
 from tests.storm.invariants.invariant import Invariant
+from tests.storm.invariants.reports import OLDER_S, SKEWED_S, Reports
 from tests.storm.spec import BASE
 from tests.storm.world import Call
 
@@ -50,6 +51,8 @@ class EventsAreTold(Invariant):
         self._last_ring: dict[str, str] = {}
         self._reported: set[tuple[str, int, int]] = set()
         self._clock_wrong_at = float("-inf")
+        self._names = {device.nuki_id: name for name, device in self.world.devices.items()}
+        self._reports = Reports()
 
     # --- What is told -------------------------------------------------------------------------------------------------
 
@@ -115,6 +118,7 @@ class EventsAreTold(Invariant):
         *,
         is_forged: bool,
     ) -> None:
+        self._reports.hear_callback(computer, body, status)
         if computer is None or computer.process is None or status != 200:
             return
         report = json.loads(body)
@@ -138,9 +142,30 @@ class EventsAreTold(Invariant):
         self._reported.add(seen)
 
     def call_ended(self, call: Call) -> None:
-        listed = call.listed()
-        if call.computer.is_alive and listed:
-            self._reported |= {(call.computer.name, call.process, nuki_id) for nuki_id in listed}
+        if call.computer.is_alive and call.entries:
+            self._reported |= {(call.computer.name, call.process, nuki_id) for nuki_id in call.entries}
+            if call.computer is self.world.main and call.is_answered:
+                self._compare(call)
+        self._reports.hear_call(call)
+
+    def _compare(self, call: Call) -> None:
+        """Two states in a row of one Bridge are a change, where no other source said another one or speaks since."""
+        source = f"/list {call.host}"
+        if self._is_clock_wrong() or self.world.now - self._clock_wrong_at < SKEWED_S:
+            return
+        for nuki_id, entry in call.entries.items():
+            words = self._reports.of(call.computer, call.process, nuki_id)
+            if entry is None or source not in words or nuki_id not in self._names:
+                continue
+            former = words[source][-1]
+            others = [heard[-1] for name, heard in words.items() if name != source]
+            is_agreed = all(one.state == former.state and one.at < former.at - OLDER_S for one in others)
+            was_followed = any(until >= former.at for _, until in self.stage.second_gateways)
+            if former.state != entry["state"] and is_agreed and not was_followed:
+                state = str(entry["state"])
+                self._owed.append(
+                    _Owed(self.world.now, call.computer, call.process, self._names[nuki_id], state, former.at)
+                )
 
     # --- At rest ------------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,9 @@ class Invariant:
     def call_ended(self, call: Call) -> None:
         """The gateway has its answer, or has given up."""
 
+    def said(self, computer: Computer, packet: Packet) -> None:
+        """A gateway hands a message to its connection; the broker may get it later, or never."""
+
     def taken(self, taken: Taken) -> None:
         """The broker took a message."""
 

@@ -3,16 +3,13 @@
 (2) And an opening one moves it once: what has an unknown outcome is never sent again, over restarts too.
 """
 
-from collections.abc import Iterable
-
 from tests.storm.broker import Packet, Taken
 from tests.storm.computer import Computer
+from tests.storm.invariants.closings import ON_THE_WAY_S, Closings
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.people import CLOSING, Delivery, Order, actions_of
 from tests.storm.world import Call
 
-ON_THE_WAY_S = 1.5  # from the decision to the Bridge: the state file, connecting
-REPEATED_WITHIN_S = 62.0  # what closes may be sent again within a minute
 TRUSTED_S = 60.0  # docs/topics.md, "Stale": a clock that is so far off is not trusted
 REMEMBERED_S = 600.0
 SENT_ALREADY = "sent already"
@@ -28,6 +25,7 @@ class OnlyWhatWasOrdered(Invariant):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._orders: dict[tuple[int, int], list[Order]] = {}
+        self._closings = Closings(self)
 
     def ordered(self, order: Order) -> None:
         device = self.world.devices[order.device]
@@ -75,26 +73,34 @@ class OnlyWhatWasOrdered(Invariant):
             return
         # Of several equal ones it is most likely one that is known to be under way, and of those the oldest.
         order = min(may, key=lambda one: (one.accepted <= len(one.ends), not one.calls, one.deliveries[0].at))
+        if order.action in CLOSING:
+            self._closings.note(call, [(one, self._delivered(one, call), self._releases(one, call)) for one in may])
+        call.wanted_by = tuple(may)
         order.calls.append(call)
+
+    @staticmethod
+    def _delivered(order: Order, call: Call) -> list[Delivery]:
+        """The copies that had come to the process that calls, flagged ones aside."""
+        return [
+            one
+            for one in order.deliveries
+            if one.computer is call.computer
+            and one.process == call.process
+            and one.at <= call.began
+            and not one.is_flagged
+        ]
 
     def _objection(self, order: Order, call: Call) -> str | None:
         """Why this request cannot be for this order; None if it can."""
         if not order.is_valid:
             return "not permitted or not understood"
-        deliveries = [
-            one
-            for one in order.deliveries
-            if one.computer is call.computer and one.process == call.process and one.at <= call.began
-        ]
+        deliveries = self._delivered(order, call)
         if not deliveries:
-            return "not delivered to this process"
-        deliveries = [one for one in deliveries if not one.is_flagged]
-        if not deliveries:
-            return "retained"
+            return "not delivered to this process, or retained"
         if order.accepted == 0 and len(order.ends) >= len(order.deliveries):
             return "refused"
         if order.action in CLOSING:
-            return self._objection_to_closing(order, call, deliveries)
+            return self._closings.objection(order, call, deliveries, self._releases(order, call))
         spec = self.world.spec
         if order.ts_age_s is None and spec.protocol != "5" and not spec.bare_opening:
             return "needs a ts with 3.1.1"
@@ -105,13 +111,6 @@ class OnlyWhatWasOrdered(Invariant):
             return SENT_ALREADY
         reasons = [self._staleness(order, call, one) for one in deliveries]
         return None if None in reasons else reasons[0]
-
-    def _objection_to_closing(self, order: Order, call: Call, deliveries: Iterable[Delivery]) -> str | None:
-        if len(order.calls) >= 4 * len(order.deliveries):
-            return "sent four times"
-        if all(call.began > one.at + REPEATED_WITHIN_S for one in deliveries):
-            return "late"
-        return None
 
     def _releases(self, order: Order, call: Call) -> int:
         """How often it was said that the order has not acted, so that it may be given again."""
@@ -130,7 +129,10 @@ class OnlyWhatWasOrdered(Invariant):
         limit_s = spec.ttl_s + ON_THE_WAY_S
         if call.began > delivery.at + limit_s:
             return f"waited {call.began - delivery.at:.1f} s"
-        if order.expiry_s is not None and call.began > order.taken[-1] + order.expiry_s + ON_THE_WAY_S:
+        # The broker counts an expiry, the line does not: without a `ts` nobody sees that a message waited there.
+        is_held = self.stage.had_stalled_line(order.taken[-1], delivery.at)
+        counts_from = delivery.at if is_held else order.taken[-1]
+        if order.expiry_s is not None and call.began > counts_from + order.expiry_s + ON_THE_WAY_S:
             return "expired"
         if order.ts_age_s is None:
             return None

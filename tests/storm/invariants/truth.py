@@ -1,5 +1,7 @@
 """(3) After the last fault every retained state is the house's truth, and nothing unvouched is ever `online`.
 
+While faults last, what is said as fresh is what some source said last, and no older `/list` overrides a callback.
+
 The words are written here from Bridge API 1.13.2 sections 4.2, 4.3 and 4.6, not taken from our codec.
 """
 
@@ -8,9 +10,10 @@ from typing import Any
 
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import SimulatedLock, SimulatedOpener
-from tests.storm.broker import Taken
+from tests.storm.broker import Packet, Taken
 from tests.storm.computer import Computer
 from tests.storm.invariants.invariant import Invariant
+from tests.storm.invariants.reports import CALLBACK, GRACE_S, OLDER_S, SKEWED_S, Reports, Words, last_words
 from tests.storm.spec import BASE
 from tests.storm.world import Call
 
@@ -20,6 +23,8 @@ BELL_WORDS = {1: "online", 3: "rto_active", 5: "open", 7: "opening"}
 DOOR_WORDS = {2: "closed", 3: "open"}
 SLACK_S = 25.0
 BUSY_S = 300.0
+DERIVED = frozenset({2, 4, 7})  # unlocking, locking, opening: what may be concluded from an order
+DERIVED_S = 200.0  # so long after the order at most: a minute for the answer, confirm_s and a direct read
 
 
 class TruthAfterAll(Invariant):
@@ -34,6 +39,9 @@ class TruthAfterAll(Invariant):
         self._busy_at = float("-inf")
         self._online_said: set[tuple[str, int]] = set()
         self.checked = 0
+        self._reports = Reports()
+        self._ordered: dict[tuple[str, int, int], float] = {}
+        self._skewed_at = float("-inf")
 
     # --- At rest ------------------------------------------------------------------------------------------------------
 
@@ -71,7 +79,14 @@ class TruthAfterAll(Invariant):
 
     # --- At every moment ----------------------------------------------------------------------------------------------
 
+    def call_arrived(self, call: Call) -> None:
+        if call.path == "/lockAction" and call.was_written:
+            self._ordered[call.computer.name, call.process, int(call.params["nukiId"])] = self.world.now
+        elif call.path == "/list" and call.bridge is not None and call.bridge.faults.clock_skew_s:
+            self._skewed_at = self.world.now
+
     def call_ended(self, call: Call) -> None:
+        self._reports.hear_call(call)
         answer = call.answer
         if answer is None or call.bridge not in self.world.bridges or not call.computer.is_alive:
             return
@@ -79,7 +94,7 @@ class TruthAfterAll(Invariant):
             self._busy_at = self.world.now
         if answer.status != 200:
             return
-        for nuki_id in call.listed():
+        for nuki_id in call.entries:
             self._listed[nuki_id] = self.world.now
             self._vouch(call.computer, call.process, nuki_id)
         if call.path == "/lockState" and b'"success": true' in answer.body:
@@ -94,11 +109,50 @@ class TruthAfterAll(Invariant):
         *,
         is_forged: bool,  # noqa: ARG002 - who is believed vouches
     ) -> None:
+        self._reports.hear_callback(computer, body, status)
         if computer is not None and computer.process is not None and status == 200:
             self._vouch(computer, computer.process.number, int(json.loads(body)["nukiId"]))
 
     def _vouch(self, computer: Computer, process: int, nuki_id: int) -> None:
         self._vouched.add((computer.name, process, nuki_id))
+
+    def said(self, computer: Computer, packet: Packet) -> None:
+        """A fresh state is one that a source said last."""
+        now, process = self.world.now, computer.process
+        if packet.topic.count("/") != 1 or not packet.payload or process is None:
+            return
+        if now < computer.waits_until + GRACE_S:
+            return  # what came meanwhile is still to be taken in
+        snapshot = json.loads(packet.payload)
+        if snapshot.get("stale") is not False or now < self._skewed_at + SKEWED_S:
+            return
+        nuki_id, code = int(snapshot["nuki_id"]), snapshot["state_code"]
+        if snapshot["derived"]:
+            ordered_at = self._ordered.get((computer.name, process.number, nuki_id), float("-inf"))
+            if code not in DERIVED or now > ordered_at + DERIVED_S:
+                self.fail(f"{packet.topic} concludes state {code} from an order of {now - ordered_at:.0f} s ago")
+            return
+        words = self._reports.of(computer, process.number, nuki_id)
+        if not any(word.state == code for heard in words.values() for word in last_words(heard, now)):
+            last = {source: heard[-1].state for source, heard in words.items()}
+            self.fail(f"{packet.topic} says state {code}, and what was said last is {last}")
+        elif self._is_overridden(computer, process.number, nuki_id, code, words):
+            self.fail(f"{packet.topic} says state {code} of an old /list, and a callback has said another since")
+
+    def _is_overridden(self, computer: Computer, process: int, nuki_id: int, code: int, words: Words) -> bool:
+        """Whether a later callback, which was taken, says another state than this one of `/list` alone."""
+        callbacks = words.get(CALLBACK, ())
+        if not callbacks or any(word.state == code or word.at > self.world.now - GRACE_S for word in callbacks[-1:]):
+            return False
+        at, listed_at = callbacks[-1].at, self._reports.listed_at(computer, process, nuki_id)
+        if listed_at is None or listed_at >= at or any(until >= at for _, until in self.stage.second_gateways):
+            return False  # it was the first word, or another gateway followed in between
+        for source, heard in words.items():
+            for word in heard:
+                is_young = word.since is None or word.since >= at - OLDER_S
+                if source != CALLBACK and word.state == code and word.at >= at - GRACE_S and is_young:
+                    return False
+        return True
 
     def taken(self, taken: Taken) -> None:
         packet, levels = taken.packet, taken.packet.topic.split("/")

@@ -4,14 +4,22 @@
 """
 
 from collections import deque
+from collections.abc import Mapping
+from hashlib import sha256
+
+from nacl.bindings import crypto_secretbox_open
+from nacl.exceptions import CryptoError
 
 from tests.storm.invariants.invariant import Invariant
-from tests.storm.spec import PORT
+from tests.storm.spec import PORT, TOKEN
 from tests.storm.world import Call
 
 DAY_S = 86_400.0
-COMMAND_RESERVE = 48  # a day and device, for looking after commands (docs/decisions/0006)
+COMMAND_RESERVE = 48  # a day and device, for looking after commands (docs/decisions/0026)
+FORCED_MIN_S = 60.0  # poll.forced_min_s (docs/decisions/0006), for reads that are for no command
+COMMAND_S = 150.0  # so long after an order's end a read may be for its sake: confirm_s, 10 s and its patience of 45 s
 ROUNDING_S = 0.001
+LATE_S = 1.0
 SINCE_S = 200.0
 
 
@@ -23,7 +31,9 @@ class OneAtATime(Invariant):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._last: dict[tuple[str, int, str], Call] = {}
-        self._reads: dict[tuple[str, int, str], deque[float]] = {}
+        self._reads: dict[tuple[str, int, str, str], deque[float]] = {}
+        self._doubts: dict[tuple[str, int, str, str], tuple[float, bool]] = {}
+        self._ordered: dict[tuple[str, int, str], Call] = {}
         self.shortest_gap_s = float("inf")
 
     def call_began(self, call: Call) -> None:
@@ -39,10 +49,26 @@ class OneAtATime(Invariant):
         self._last[key] = call
         if call.path == "/lockState":
             self._count_read(call)
+            self._check_pause(call)
+        elif call.path == "/lockAction":
+            self._ordered[call.computer.name, call.process, call.params["nukiId"]] = call
         self._check_silence(call)
 
+    def _check_pause(self, call: Call) -> None:
+        """Reads that no command asks for keep their distance."""
+        nuki_id = call.params["nukiId"]
+        order = self._ordered.get((call.computer.name, call.process, nuki_id))
+        if order is not None and (order.ended is None or call.began < order.ended + COMMAND_S):
+            return
+        key = (call.computer.name, call.process, call.host, nuki_id)
+        last, is_exact = self._doubts.get(key, (float("-inf"), True))
+        if is_exact and call.began - last < FORCED_MIN_S - ROUNDING_S:
+            self.fail(f"{call.path} for no command only {call.began - last:.1f} s after the last one")
+        # What waited for the disk counts as of an earlier time, which nobody but the gateway knows.
+        self._doubts[key] = call.began, call.computer.waits_until < call.began - LATE_S
+
     def _count_read(self, call: Call) -> None:
-        reads = self._reads.setdefault((call.computer.name, call.process, call.params["nukiId"]), deque())
+        reads = self._reads.setdefault((call.computer.name, call.process, call.host, call.params["nukiId"]), deque())
         reads.append(call.began)
         while reads[0] < call.began - DAY_S:
             reads.popleft()
@@ -68,15 +94,19 @@ class OnlyWhereAllowed(Invariant):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._met: set[tuple[str, str]] = set()
+        spec = self.world.spec
+        self._tokens = {spec.bridge_host(number): f"{TOKEN}{number}" for number in range(spec.bridges)}
 
     def call_began(self, call: Call) -> None:
         if not call.signed:
             return
-        hosts = {self.world.spec.bridge_host(number) for number in range(self.world.spec.bridges)}
+        hosts = self._tokens.keys()
         if call.host not in hosts or call.port != PORT:
             self.fail(f"a signed request went to {call.host}:{call.port}")
         if "token" in call.signed:
             self.fail(f"the plain token went out with {call.path}")
+        elif call.host in hosts and not _is_signed_by(self._tokens[call.host], call.signed):
+            self.fail(f"{call.path} to {call.host} was not signed by the token of the Bridge there")
 
     def call_arrived(self, call: Call) -> None:
         if call.bridge in self.world.bridges:
@@ -85,3 +115,15 @@ class OnlyWhereAllowed(Invariant):
         elif call.path != "/info" and (call.computer.name, call.host) in self._met:
             # Whoever never met ours cannot tell it from another.
             self.fail(f"{call.path} was signed for another Bridge than ours")
+
+
+def _is_signed_by(token: str, signed: Mapping[str, str]) -> bool:
+    """Whether this token made the signature (Bridge API 1.13.2 section 3.2)."""
+    if "hash" in signed:
+        return signed["hash"] == sha256(f"{signed['ts']},{signed['rnr']},{token}".encode()).hexdigest()
+    box, nonce = bytes.fromhex(signed["ctoken"]), bytes.fromhex(signed["nonce"])
+    try:
+        crypto_secretbox_open(box, nonce, sha256(token.encode()).digest())
+    except CryptoError:
+        return False
+    return True
