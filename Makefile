@@ -21,12 +21,13 @@ STORM_ARGS ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
 
-.PHONY: help setup demo test storm mutations fuzz kills lint types docs clean
+.PHONY: help setup demo test interop storm mutations fuzz kills lint types docs clean
 
 help:
 	@echo 'make setup   create the environment in $(VENV)'
 	@echo 'make demo    a broker, a simulated house and the gateway in one process; ONCE=1 ends by itself, SEED=N'
 	@echo 'make test    ruff, mypy, then all tests; stops at the first failure'
+	@echo 'make interop the simulated Bridge with clients that other people wrote; needs node and npm for two of them'
 	@echo 'make storm   simulated days in which everything goes wrong; SEED, DAYS, HOUSES'
 	@echo 'make mutations   every broken version of the source that the storm must find'
 	@echo 'make fuzz    100,000 odd inputs for each reader'
@@ -53,6 +54,9 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+interop: $(STAMP)
+	NUKI2MQTT_INTEROP=1 $(BIN)/python -m pytest tests/interop
 
 storm: $(STAMP)
 	$(BIN)/python -m tests.storm --seed '$(SEED)' --days '$(DAYS)' --houses '$(HOUSES)' $(STORM_ARGS)

@@ -64,6 +64,25 @@ def _demo(options: argparse.Namespace) -> int:
     return demo(DemoOptions(once=options.once, seed=options.seed, speed=options.speed, port=options.port))
 
 
+def _simulate(options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.simulate import SimulateOptions, simulate  # noqa: PLC0415 - each verb loads only what it needs
+    from nuki2mqtt.simulator.estate import BridgePlan  # noqa: PLC0415 - each verb loads only what it needs
+
+    return simulate(
+        SimulateOptions(
+            bridges=options.bridges,
+            plans=tuple(map(BridgePlan.parse, options.family or ["v2"])),
+            bind=options.bind,
+            port=options.port,
+            control_bind=options.control_bind,
+            control_port=options.control_port,
+            speed=options.speed,
+            seed=options.seed,
+            live=options.live,
+        )
+    )
+
+
 def _health(setup: Setup, _: argparse.Namespace) -> int:
     return run_health(["--state-dir", str(setup.state_dir)])  # reached by `nuki2mqtt --config FILE health`
 
@@ -73,6 +92,27 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
     return number
+
+
+def _any_port(text: str) -> int:
+    return 0 if text == "0" else _port(text)
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of Bridges: 1 to 32")
+    return number
+
+
+def _family(text: str) -> str:
+    from nuki2mqtt.simulator.estate import BridgePlan  # noqa: PLC0415 - each verb loads only what it needs
+
+    try:
+        BridgePlan.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}") from None
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -176,6 +216,7 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", metavar="N", type=int, default=4, help="another life of the house (default: 4)")
     demo.add_argument("--speed", metavar="X", type=_speed, help="so many times as fast (default: 1, with --once 10)")
     demo.add_argument("--port", metavar="N", type=_port, default=0, help="the broker's port (default: any free one)")
+    _add_simulate(verbs)
     pair = add(
         "pair",
         _pair,
@@ -188,6 +229,48 @@ def make_parser() -> argparse.ArgumentParser:
     pair.add_argument("--replace", action="store_true", default=False, help="another Bridge answers there now")
     add("health", _health, "say whether the service makes progress", "Needs its state folder.", "nuki2mqtt health")
     return parser
+
+
+def _add_simulate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    simulate = verbs.add_parser(
+        "simulate",
+        help="serve simulated Bridges to run a gateway against",
+        description="Serve simulated Bridges with their devices, and an API to control them. Needs no Bridge, no "
+        "broker and no settings; nothing of it is kept. The first lines say how to run a gateway against it.",
+        epilog=f"example:\n  nuki2mqtt simulate --family v2 --family v1:1.11.0 --live\n\n{_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    simulate.set_defaults(without_settings=_simulate)
+    simulate.add_argument("--bridges", metavar="N", type=_count, default=1, help="how many Bridges (default: 1)")
+    simulate.add_argument(
+        "--family",
+        metavar="F",
+        action="append",
+        type=_family,
+        help="v1, v2 or software, with a firmware if not the newest: v1:1.11.0; once for each Bridge (default: v2)",
+    )
+    simulate.add_argument(
+        "--bind", metavar="ADDRESS", default="127.0.0.1", help="where Bridges listen (default: 127.0.0.1)"
+    )
+    simulate.add_argument(
+        "--port",
+        metavar="N",
+        type=_any_port,
+        default=8080,
+        help="the first Bridge's port, the next one has the next; 0 any free ones (default: 8080)",
+    )
+    simulate.add_argument(
+        "--control-bind",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="where the control API listens; whoever reaches it controls the house (default: 127.0.0.1)",
+    )
+    simulate.add_argument(
+        "--control-port", metavar="N", type=_any_port, default=8070, help="its port; 0 any free one (default: 8070)"
+    )
+    simulate.add_argument("--speed", metavar="X", type=_speed, default=1.0, help="so many times as fast (default: 1)")
+    simulate.add_argument("--seed", metavar="N", type=int, default=4, help="other tokens, other people (default: 4)")
+    simulate.add_argument("--live", action="store_true", help="people come and go")
 
 
 def run_cli(arguments: list[str]) -> int:

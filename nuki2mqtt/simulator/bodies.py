@@ -88,6 +88,11 @@ def is_opener(device: SimulatedDevice) -> bool:
     return kind_of(device.device_type) is DeviceKind.OPENER
 
 
+def state_name(device: SimulatedDevice, code: int) -> str:
+    """The Bridge's words for a state (Bridge API 1.13.2 section 4.3)."""
+    return (_OPENER_STATES if is_opener(device) else _LOCK_STATES).get(code, "undefined")
+
+
 def list_entry(device: SimulatedDevice, known: tuple[Facts, float] | None) -> dict[str, Wire]:
     """One entry of `/list`; `known` is what the Bridge remembers and when it read it on its own clock."""
     entry: dict[str, Wire] = {
@@ -117,11 +122,10 @@ def callback(device: SimulatedDevice, facts: Facts) -> dict[str, Wire]:
 
 
 def _state(device: SimulatedDevice, facts: Facts) -> dict[str, Wire]:
-    names = _OPENER_STATES if is_opener(device) else _LOCK_STATES
     state: dict[str, Wire] = {
         "mode": facts.mode,
         "state": facts.state,
-        "stateName": names.get(facts.state, "undefined"),
+        "stateName": state_name(device, facts.state),
         "batteryCritical": facts.battery_critical,
     }
     if facts.battery_charging is not None:

@@ -1,4 +1,4 @@
-"""A hardware Bridge: its HTTP API, its memory of the devices, its callbacks.
+"""A Bridge: its HTTP API, its memory of the devices, its callbacks.
 
 Pure: `answer` is told the time and says after how many seconds the answer comes. Behaves as Bridge API 1.13.2
 sections 3.2 and 5 to 8 say, and where the document is silent as the reference collects from the field.
@@ -13,12 +13,14 @@ from nuki2mqtt.simulator import bodies
 from nuki2mqtt.simulator.callbacks import Callbacks, SimulatedCallback
 from nuki2mqtt.simulator.device_cache import DeviceCache
 from nuki2mqtt.simulator.endpoints import Endpoints, RefusalError
+from nuki2mqtt.simulator.family import Family, abilities_of, family_of
 from nuki2mqtt.simulator.faults import FaultName, Faults
 from nuki2mqtt.simulator.house import House, SimulatedDevice, Timing
-from nuki2mqtt.simulator.token_check import ALL_MODES, AUTH_PARAMETERS, Mode, TokenCheck, shown_mode
+from nuki2mqtt.simulator.token_check import AUTH_PARAMETERS, Mode, TokenCheck, shown_mode
 
 FINAL_STATES = frozenset({1, 3})  # developer.nuki.io, thread 4237: only final states are called back
 
+_DAY_S = 86_400.0
 _JSON = "application/json;charset=utf-8"  # reference, section 1.1
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 503: "Unavailable"}
 
@@ -66,9 +68,10 @@ class SimulatedRequest:
 class SimulatedBridge:
     """One Bridge in a house, paired with all devices or with those that `paired` names.
 
-    `modes` says which ways of proving the token the firmware knows, `called_back` which states it reports.
-    `rssi_offset_db` is by how much it hears devices better than they say (worse, if negative). `button_pressed`
-    lets the next `/auth` succeed. An answered request occupies the Bridge until its answer is out; what arrives
+    `firmware` decides what it can do, also which generation it is of, unless `is_software`: then it is the app's
+    version, and there is no `hardware_id` to be seen. `modes` are the ways of proving the token, if other ones than
+    the firmware's; `called_back` says which states it reports. `rssi_offset_db` is by how much it hears devices better
+    than they say (worse, if negative). An answered request occupies the Bridge until its answer is out; what arrives
     before that gets 503.
     """
 
@@ -81,7 +84,8 @@ class SimulatedBridge:
         token: str,
         firmware: str = "2.18.0",
         wifi_firmware: str = "2.1.17",
-        modes: Collection[Mode] = ALL_MODES,
+        is_software: bool = False,
+        modes: Collection[Mode] | None = None,
         paired: Collection[int] | None = None,
         called_back: Collection[int] = FINAL_STATES,
         clock_skew_s: float = 0.0,
@@ -93,28 +97,68 @@ class SimulatedBridge:
         self.server_id = server_id
         self.firmware = firmware
         self.wifi_firmware = wifi_firmware
-        self.tokens = TokenCheck(token, modes)
+        self.abilities = abilities_of(Family.SOFTWARE if is_software else family_of(firmware), firmware)
+        self.tokens = TokenCheck(token, self.abilities.modes if modes is None else modes)
         self.paired = paired
         self.clock_skew_s = clock_skew_s
         self.timing = Timing() if timing is None else timing
         self.booted_at = house.now - uptime_s
-        self.button_pressed = False
-        self.auth_enabled = True
+        self.auth_enabled = not is_software  # its token is set in the app (reference, section 1.12)
         self.server_connected = True
         self.rssi_offset_db = 0
         self.wakeups = 0
         self.requests: list[SimulatedRequest] = []
         self.callbacks = Callbacks()
         self.faults = Faults(self)
-        self.cache = DeviceCache(self.faults, called_back, lambda: self.clock(house.now))
+        self.cache = DeviceCache(self.faults, called_back, lambda: self.clock(house.now), self.abilities)
         self._busy_until = -inf
+        self._pressed_until = -inf
+        self._is_auth_waiting = False
+        self._drift_per_s = 0.0
+        self._drifts_since = house.now
         self._endpoints = Endpoints(self)
         self.catch_up()
         house.observe(self._notice)
 
     def clock(self, now: float) -> float:
         """What the Bridge's own clock shows, epoch seconds."""
-        return now + self.clock_skew_s + self.faults.clock_skew_s
+        drifted_s = self._drift_per_s * (now - self._drifts_since)
+        return now + self.clock_skew_s + self.faults.clock_skew_s + drifted_s
+
+    def set_clock(self, *, skew_s: float | None = None, drift_s_per_day: float | None = None) -> None:
+        """Put the Bridge's clock ahead of the house's, or let it run fast (behind and slow, if negative)."""
+        now = self.house.now
+        drifted_s = self._drift_per_s * (now - self._drifts_since)
+        self._drifts_since = now
+        self.clock_skew_s = self.clock_skew_s + drifted_s if skew_s is None else skew_s
+        if drift_s_per_day is not None:
+            self._drift_per_s = drift_s_per_day / _DAY_S
+
+    @property
+    def id(self) -> int:
+        """The number by which people know it: hardwareId, or serverId of a software Bridge."""
+        return self.server_id if self.abilities.is_software else self.hardware_id
+
+    @property
+    def button_pressed(self) -> bool:
+        """Whether the next `/auth` succeeds. Set to True, it waits for that one however long it takes to come."""
+        return self.house.now <= self._pressed_until
+
+    @button_pressed.setter
+    def button_pressed(self, is_pressed: bool) -> None:
+        self._pressed_until = inf if is_pressed else -inf
+
+    def press_button(self) -> None:
+        """Press it now: an `/auth` that waits succeeds, or one that comes within the window of 30 s."""
+        self._pressed_until = self.house.now + self.timing.auth_window_s
+
+    def answer_pressed(self, now: float) -> SimulatedAnswer | None:
+        """What an `/auth` that waits is answered after the button was pressed; None if there is nothing to say yet."""
+        self.house.advance(now)
+        if not (self._is_auth_waiting and self.button_pressed):
+            return None
+        self._is_auth_waiting = False
+        return self._replaced("/auth", self._work("/auth", {}, now))
 
     def answer(self, path: str, query: Mapping[str, str], now: float) -> SimulatedAnswer:
         """Answer a GET request that arrives at `now` (epoch seconds)."""
@@ -130,6 +174,7 @@ class SimulatedBridge:
     def release(self) -> None:
         """The answer is out: the next request may come, whatever the caller's clock says."""
         self._busy_until = -inf
+        self._is_auth_waiting = False
 
     def take_callbacks(self, now: float | None = None) -> list[SimulatedCallback]:
         """What the Bridge owes its callback targets, taken once. Time passes until `now` first, if given."""
@@ -140,6 +185,10 @@ class SimulatedBridge:
     def call_back(self, nuki_id: int) -> None:
         """Report a device once more, as real Bridges repeat themselves."""
         self._owe(self.device(nuki_id))
+
+    def has_endpoint(self, path: str) -> bool:
+        """Whether this Bridge has such an endpoint."""
+        return self._endpoints.has(path)
 
     @property
     def devices(self) -> tuple[SimulatedDevice, ...]:
@@ -195,7 +244,9 @@ class SimulatedBridge:
                 return broken
         if now < self._busy_until:
             return self._refuse(503)
-        answer = self._work(path, query, now)
+        return self._replaced(path, self._work(path, query, now))
+
+    def _replaced(self, path: str, answer: SimulatedAnswer) -> SimulatedAnswer:
         garbage = self.faults.find(FaultName.GARBAGE, path=path)
         if garbage and answer.status == 200:
             return SimulatedAnswer(garbage.status, garbage.body, answer.delay_s)
@@ -210,9 +261,12 @@ class SimulatedBridge:
             body, delay_s = self._endpoints.work(path, query)
         except RefusalError as refusal:
             return self._refuse(refusal.status)
+        self._is_auth_waiting = path == "/auth" and delay_s >= self.timing.auth_window_s
         return SimulatedAnswer(200, b"" if body is None else bodies.write(body), delay_s)
 
     def _refuse(self, status: int) -> SimulatedAnswer:
+        if status == 401 and self.abilities.is_software:  # reference, section 1.1
+            return SimulatedAnswer(status, b'{"error":"invalid api token"}', self.timing.answer_s)
         body = f"HTTP {status} {_REASONS[status]}".encode()
         return SimulatedAnswer(status, body, self.timing.answer_s, "text/plain")
 
@@ -225,5 +279,5 @@ class SimulatedBridge:
 
     def _owe(self, device: SimulatedDevice) -> None:
         if not self.faults.has(FaultName.SILENT_CALLBACKS):
-            body = bodies.write(bodies.callback(device, self.cache.last_read(device)))
+            body = bodies.write(self.abilities.written(bodies.callback(device, self.cache.last_read(device))))
             self.callbacks.owe(body, self.house.now, self.timing.callback_s)

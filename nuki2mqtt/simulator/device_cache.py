@@ -6,6 +6,7 @@ It keeps two things apart: what it has last read over Bluetooth, which decides w
 
 from collections.abc import Callable, Collection
 
+from nuki2mqtt.simulator.family import Abilities
 from nuki2mqtt.simulator.faults import FaultName, Faults
 from nuki2mqtt.simulator.house import Facts, SimulatedDevice
 
@@ -13,10 +14,13 @@ from nuki2mqtt.simulator.house import Facts, SimulatedDevice
 class DeviceCache:
     """Last read facts per device; `clock` gives the Bridge's own time, epoch seconds."""
 
-    def __init__(self, faults: Faults, called_back: Collection[int], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, faults: Faults, called_back: Collection[int], clock: Callable[[], float], abilities: Abilities
+    ) -> None:
         self._faults = faults
         self._called_back = frozenset(called_back)
         self._clock = clock
+        self._abilities = abilities
         self._read: dict[int, Facts] = {}
         self._shown: dict[int, tuple[Facts, float]] = {}
 
@@ -28,7 +32,7 @@ class DeviceCache:
         """Read the device if the radio reaches it; returns whether the change is one that is reported."""
         if not self.is_reachable(device):
             return False
-        before, facts = self._read.get(device.nuki_id), device.facts
+        before, facts = self._read.get(device.nuki_id), self._abilities.visible(device.facts)
         self._read[device.nuki_id] = facts
         held_back = (FaultName.FROZEN_CACHE, FaultName.STUCK_STATE)
         if not any(self._faults.has(name, nuki_id=device.nuki_id) for name in held_back):
@@ -47,7 +51,7 @@ class DeviceCache:
 
     def stick(self, device: SimulatedDevice, code: int) -> None:
         """Show a state that the device does not have."""
-        self._shown[device.nuki_id] = device.facts._replace(state=code), self._clock()
+        self._shown[device.nuki_id] = self._abilities.visible(device.facts)._replace(state=code), self._clock()
 
     def forget_shown(self) -> None:
         """Show no states until the devices are read again."""

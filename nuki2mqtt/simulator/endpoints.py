@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
+from nuki2mqtt.model.bridge import HARDWARE_BRIDGE, SOFTWARE_BRIDGE
 from nuki2mqtt.simulator import bodies
 from nuki2mqtt.simulator.bodies import Wire
 from nuki2mqtt.simulator.callbacks import SLOTS
+from nuki2mqtt.simulator.family import Family
 from nuki2mqtt.simulator.faults import FaultName
 from nuki2mqtt.simulator.house import SimulatedDevice
 
@@ -22,6 +23,8 @@ Work: TypeAlias = "tuple[Wire | None, float]"
 
 _ACTIONS = range(1, 6)  # Bridge API 1.13.2 section 4.4
 _SWITCH = range(2)
+_SIMPLE_ACTIONS = frozenset({"/lock", "/unlock"})
+_HARDWARE_ONLY = frozenset({"/configAuth", "/log", "/clearlog", "/reboot", "/fwupdate"})  # reference, section 1.13
 _LOG_ENTRIES = 500
 _LOG_COUNT = 100  # Bridge API 1.13.2 section 6, /log: count's default
 
@@ -60,7 +63,11 @@ class Endpoints:
 
     def has(self, path: str) -> bool:
         """Whether there is such an endpoint."""
-        return path in self._by_path
+        abilities = self._bridge.abilities
+        is_missing = (path in _HARDWARE_ONLY and abilities.is_software) or (
+            path in _SIMPLE_ACTIONS and not abilities.has_simple_actions
+        )
+        return path in self._by_path and not is_missing
 
     def work(self, path: str, query: Query) -> Work:
         """Do what the endpoint does; raises RefusalError."""
@@ -86,8 +93,8 @@ class Endpoints:
     def _list(self, _query: Query) -> Work:
         bridge = self._bridge
         self._note("HTTP-List")
-        entries = [bodies.list_entry(device, bridge.cache.shown(device)) for device in bridge.devices]
-        return entries, self._answer_s
+        entries = (bodies.list_entry(device, bridge.cache.shown(device)) for device in bridge.devices)
+        return [bridge.abilities.written(entry) for entry in entries], self._answer_s
 
     def _lock_state(self, query: Query) -> Work:
         bridge, device = self._bridge, self._device(query)
@@ -100,7 +107,8 @@ class Endpoints:
         if stuck is not None:
             stuck.end()
         bridge.catch_up(device.nuki_id)
-        return bodies.lock_state(device, device.facts), bridge.timing.read_s
+        body = bodies.lock_state(device, bridge.abilities.visible(device.facts))
+        return bridge.abilities.written(body), bridge.timing.read_s
 
     def _lock_action(self, query: Query) -> Work:
         device = self._device(query)
@@ -131,6 +139,8 @@ class Endpoints:
     def _info(self, _query: Query) -> Work:
         bridge = self._bridge
         self._note("HTTP-Info")
+        if bridge.abilities.is_software:
+            return self._software_info(), self._answer_s
         body: dict[str, Wire] = {
             "bridgeType": HARDWARE_BRIDGE,
             "ids": {"hardwareId": bridge.hardware_id, "serverId": bridge.server_id},
@@ -141,10 +151,28 @@ class Endpoints:
             "uptime": int(bridge.house.now - bridge.booted_at),
             "currentTime": bodies.iso(bridge.clock(bridge.house.now)),
         }
-        if bridge.firmware.startswith("2."):  # reference, section 1.6: second generation only
+        if bridge.abilities.family is Family.V2:  # reference, section 1.6: second generation only
             body["wlanConnected"] = True
         body["serverConnected"] = bridge.server_connected
-        body["scanResults"] = [
+        body["scanResults"] = self._scan()
+        return body, self._answer_s
+
+    def _software_info(self) -> dict[str, Wire]:
+        """The keys and their order as recorded of an Android app: times end in Z, no type in the scan."""
+        bridge = self._bridge
+        return {
+            "bridgeType": SOFTWARE_BRIDGE,
+            "currentTime": bodies.iso(bridge.clock(bridge.house.now)).removesuffix("+00:00") + "Z",
+            "ids": {"serverId": bridge.server_id},
+            "scanResults": [dict(sorted(bridge.abilities.written(result).items())) for result in self._scan()],
+            "serverConnected": bridge.server_connected,
+            "uptime": int(bridge.house.now - bridge.booted_at),
+            "versions": {"appVersion": bridge.firmware},
+        }
+
+    def _scan(self) -> list[dict[str, Wire]]:
+        bridge = self._bridge
+        return [
             {
                 "deviceType": device.device_type,
                 "nukiId": device.nuki_id,
@@ -155,7 +183,6 @@ class Endpoints:
             for device in bridge.house.devices
             if self._is_in_scan(device)
         ]
-        return body, self._answer_s
 
     def _callback_add(self, query: Query) -> Work:
         url = query.get("url", "")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
+from nuki2mqtt.model.device import DeviceKind, kind_of
 from nuki2mqtt.simulator.house import (
     LOCK,
     LOCKED,
@@ -153,7 +154,7 @@ class Script:
         self._next_at = now + pause_s * self._pace if self._deeds else None
 
     def _next_visit(self) -> list[Deed]:
-        locks = [device for device in self._house.devices if isinstance(device, SimulatedLock)]
+        locks = [device for device in self._house.devices if isinstance(device, SimulatedLock) and not is_box(device)]
         openers = [device for device in self._house.devices if isinstance(device, SimulatedOpener)]
         if openers and (not locks or self._chance.fraction() * 10 < _RINGS_IN_TEN):
             opener = self._chance.pick(openers)
@@ -184,6 +185,11 @@ class Script:
 
     def _step_s(self) -> float:
         return self._chance.between(_STEP_S)
+
+
+def is_box(device: SimulatedLock) -> bool:
+    """Whether it is a letter box, through which nobody comes."""
+    return kind_of(device.device_type) is DeviceKind.BOX
 
 
 def _name(device: SimulatedLock | SimulatedOpener) -> str:

@@ -16,10 +16,12 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from nuki2mqtt.simulator.bridge import Ending, SimulatedBridge
+from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge
 from nuki2mqtt.simulator.faults import FaultName
 
 POST_TIMEOUT_S = 5.0
+PORT_RETRY_S = 1.0
+MOST_REQUESTS = 10_000  # of those that a Bridge lists; the oldest half is forgotten then
 _BACKLOG = 16
 
 
@@ -53,6 +55,7 @@ class SimulatedBridgeServer:
         self._session: aiohttp.ClientSession | None = None
         self._courier: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._button = asyncio.Event()
         self._one_delivery = asyncio.Lock()
 
     @property
@@ -93,6 +96,26 @@ class SimulatedBridgeServer:
         """Let what is owed be posted in the background, soon."""
         self._wake.set()
 
+    def press_button(self) -> None:
+        """Press the Bridge's button; an `/auth` that waits is answered at once."""
+        self.bridge.house.advance(self._clock())
+        self.bridge.press_button()
+        self._button.set()
+        self._button = asyncio.Event()
+
+    def move(self, host: str, port: int) -> None:
+        """Serve at another address from now on, port 0 being any free one; raises OSError and stays where it is."""
+        if (host, port) == (self.host, self.port):
+            return
+        before, listening = (self.host, self.port), self._listening
+        self.host, self.port, self._listening = host, port, None
+        try:
+            self._follow_faults()
+        except OSError:
+            (self.host, self.port), self._listening = before, listening
+            raise
+        self._close(listening)
+
     async def deliver(self) -> list[tuple[str, int]]:
         """Post what is owed now, one target after another; the statuses, 0 where no answer came."""
         async with self._one_delivery:
@@ -113,31 +136,50 @@ class SimulatedBridgeServer:
             self._wake.clear()
             await self.deliver()
             at = self.bridge.house.next_change_at()
+            timeout_s = None if at is None else max(0.0, at - self._clock())
+            try:
+                self._follow_faults()
+            except OSError:  # another program has taken the port while the Bridge was down
+                timeout_s = PORT_RETRY_S
             with suppress(TimeoutError):
-                timeout_s = None if at is None else max(0.0, at - self._clock())
                 await asyncio.wait_for(self._wake.wait(), timeout_s)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "GET":
             return _response(400, b"HTTP 400 Bad Request", "text/plain")
         answer = self.bridge.answer(request.path, dict(request.query), self._clock())
+        if len(self.bridge.requests) > MOST_REQUESTS:
+            del self.bridge.requests[: MOST_REQUESTS // 2]
         if self.bridge.house.next_change_at() is not None:
             self._wake.set()
         if answer.ending in {Ending.ANSWERED, Ending.SILENT}:
-            await self._pause(answer.delay_s)
+            answer = await self._waited(request.path, answer)
         if answer.ending is not Ending.ANSWERED or self._closing.is_set():
             _reset(request)
         elif answer.status != 503:
             self.bridge.release()
         return _response(answer.status or 503, answer.body, answer.content_type)
 
-    async def _pause(self, delay_s: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), None if delay_s == inf else delay_s)
+    async def _waited(self, path: str, answer: SimulatedAnswer) -> SimulatedAnswer:
+        """The answer when it is time; another one where the button was pressed meanwhile."""
+        waits = [asyncio.create_task(self._closing.wait(), name="simulated bridge closing")]
+        may_be_pressed = path == "/auth" and answer.ending is Ending.ANSWERED and answer.status == 200
+        if may_be_pressed:
+            waits.append(asyncio.create_task(self._button.wait(), name="simulated bridge button"))
+        try:
+            timeout_s = None if answer.delay_s == inf else answer.delay_s
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        pressed = self.bridge.answer_pressed(self._clock()) if may_be_pressed else None
+        return answer if pressed is None else pressed
 
     def _follow_faults(self) -> None:
-        is_refusing = self.bridge.faults.has(FaultName.REFUSE_CONNECTIONS)
-        if is_refusing:
+        bridge = self.bridge
+        is_refusing = any(fault.name is FaultName.REFUSE_CONNECTIONS for fault in bridge.faults.active)
+        if is_refusing or bridge.house.now < bridge.booted_at:
             self._stop_listening()
         elif self._listening is None:
             self._listen()
@@ -151,6 +193,10 @@ class SimulatedBridgeServer:
 
     def _stop_listening(self) -> None:
         listening, self._listening = self._listening, None
+        self._close(listening)
+
+    @staticmethod
+    def _close(listening: socket.socket | None) -> None:
         if listening is not None:
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()

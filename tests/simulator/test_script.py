@@ -68,6 +68,12 @@ def test_the_beginning_of_a_life_is_that_of_every_version() -> None:
     assert told == EXPECTED
 
 
+def test_nobody_comes_through_a_letter_box() -> None:
+    house = House(now=NOW)
+    house.add(SimulatedLock(nuki_id=1, device_type=1, name="Parcels"))
+    assert play(Script(house, seed=4, timing=TIMING, visits=4)) == []
+
+
 def test_in_a_long_life_everything_happens() -> None:
     house = full_house()
     told = [text for _, text in play(Script(house, seed=7, timing=TIMING, visits=200))]

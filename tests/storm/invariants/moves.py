@@ -5,7 +5,7 @@
 
 from tests.storm.broker import Packet, Taken
 from tests.storm.computer import Computer
-from tests.storm.invariants.closings import ON_THE_WAY_S, Closings
+from tests.storm.invariants.closings import ON_THE_WAY_S, Closings, expires_at
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.people import CLOSING, Delivery, Order, actions_of
 from tests.storm.world import Call
@@ -129,10 +129,7 @@ class OnlyWhatWasOrdered(Invariant):
         limit_s = spec.ttl_s + ON_THE_WAY_S
         if call.began > delivery.at + limit_s:
             return f"waited {call.began - delivery.at:.1f} s"
-        # The broker counts an expiry, the line does not: without a `ts` nobody sees that a message waited there.
-        is_held = self.stage.had_stalled_line(order.taken[-1], delivery.at)
-        counts_from = delivery.at if is_held else order.taken[-1]
-        if order.expiry_s is not None and call.began > counts_from + order.expiry_s + ON_THE_WAY_S:
+        if order.expiry_s is not None and call.began > expires_at(self.stage, order, delivery) + ON_THE_WAY_S:
             return "expired"
         if order.ts_age_s is None:
             return None
