@@ -72,6 +72,12 @@ class Order:
         return len(set(self.acceptances))
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a copy was accepted that has had no end yet; a refused one is another copy."""
+        ends = [end for end in self.ends if end[1] != "refused" or end[2] == "superseded"]
+        return self.accepted > len(ends)
+
+    @property
     def opens(self) -> bool:
         """Whether it lets somebody in."""
         return self.action not in CLOSING

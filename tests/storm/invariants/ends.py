@@ -18,7 +18,7 @@ from tests.storm.world import Call
 ENDS = frozenset({"confirmed", "failed", "unconfirmed", "expired"})
 STATUSES = ENDS | {"accepted", "refused"}
 FULL_S = 300.0  # a command may take so long, and its end is written down, too
-ANSWERED_S = 120.0  # a gateway that lived on for so long, beside however slow a disk, has said its first word
+ANSWERED_S = 600.0  # a gateway that lived on for so long, beside however slow a disk, has said its first word
 UNDECIDED_S = 600.0  # until the end of what turned a lock is known at rest
 MOST_READS = 500
 

@@ -7,7 +7,6 @@ a callback with a new ring is a ring. So are two answers of `/list` in a row, wh
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from tests.storm.broker import Taken
@@ -44,7 +43,8 @@ class EventsAreTold(Invariant):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.told = self.late = 0
-        self._told: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+        self._told_rings: dict[str, float] = {}  # when the last one was told, by device
+        self._told_states: dict[tuple[str, str], float] = {}  # the same of each state, however long ago
         self._rings: dict[str, tuple[float, bytes]] = {}
         self._owed: list[_Owed] = []
         self._last: dict[str, tuple[float, Computer, int, int]] = {}
@@ -66,13 +66,15 @@ class EventsAreTold(Invariant):
         is_late = levels[3:] == ["late"]
         self.told += not is_late
         self.late += is_late
-        self._told.setdefault(levels[1], []).append((taken.at, event))
+        if "to_code" in event:
+            self._told_states[levels[1], str(event["to_code"])] = taken.at
         age_s = taken.at - _epoch(event["at"])
         limit_s = RING_S if event["event_type"] == "ring" else LATE_S
         is_of_now = not is_late and event["source"] in {"callback", "command"} and not self._is_clock_wrong()
         if is_of_now and age_s > limit_s + ROUNDING_S:
             self.fail(f"{packet.topic} tells {event['event_type']} {age_s:.0f} s after it was seen")
         if event["event_type"] == "ring":
+            self._told_rings[levels[1]] = taken.at
             self._check_ring(levels[1], str(event["ring"]), taken, is_late=is_late)
 
     def _check_ring(self, device: str, ring: str, taken: Taken, *, is_late: bool) -> None:
@@ -180,14 +182,12 @@ class EventsAreTold(Invariant):
                 self.fail(f"{owed.device}: {owed.kind} seen {self.world.now - owed.at:.0f} s ago was never told")
         self._owed.clear()
         limit = self.world.now - 3600.0
-        self._told = {name: [one for one in told if one[0] >= limit] for name, told in self._told.items()}
         self._rings = {key: told for key, told in self._rings.items() if told[0] >= limit}
 
     def _is_told(self, owed: _Owed) -> bool:
-        told = [event for at, event in self._told.get(owed.device, []) if at >= owed.since]
-        if owed.kind == "ring":
-            return any(event["event_type"] == "ring" for event in told)
-        return any(str(event.get("to_code")) == owed.kind for event in told)
+        is_ring = owed.kind == "ring"
+        told = self._told_rings.get(owed.device) if is_ring else self._told_states.get((owed.device, owed.kind))
+        return told is not None and told >= owed.since
 
 
 def _epoch(text: str) -> float:

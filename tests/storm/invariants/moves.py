@@ -72,7 +72,7 @@ class OnlyWhatWasOrdered(Invariant):
             self.fail(f"{call.path} action {code} for {nuki_id:08X} went out, and nobody ordered it: {why}")
             return
         # Of several equal ones it is most likely one that is known to be under way, and of those the oldest.
-        order = min(may, key=lambda one: (one.accepted <= len(one.ends), not one.calls, one.deliveries[0].at))
+        order = min(may, key=lambda one: (not one.is_under_way, not one.calls, one.deliveries[0].at))
         if order.action in CLOSING:
             self._closings.note(call, [(one, self._delivered(one, call), self._releases(one, call)) for one in may])
         call.wanted_by = tuple(may)
@@ -115,7 +115,7 @@ class OnlyWhatWasOrdered(Invariant):
     def _releases(self, order: Order, call: Call) -> int:
         """How often it was said that the order has not acted, so that it may be given again."""
         ends = [end for end in order.ends if end[0] < call.began and end[1] != "refused" and not end[3]]
-        forgotten = [one for one in order.calls if self._is_forgotten(one, call)]
+        forgotten = [one for one in order.calls if one.computer is call.computer and self._is_forgotten(one, call)]
         return len(ends) + len(forgotten)
 
     def _is_forgotten(self, former: Call, call: Call) -> bool:
