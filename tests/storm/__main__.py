@@ -10,9 +10,11 @@ smaller and written to a file that `--replay` takes, and the exit status is 1.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -45,8 +47,15 @@ def main() -> int:
         return replay(options.replay)
     summary, began, told = Summary(), time.monotonic(), 0.0
     lives = draw_lives(options.seed, options.houses, options.days, options.squalls, options.flats, options.list_s)
-    is_good = True
-    with multiprocessing.get_context("spawn").Pool(max(1, min(options.jobs, len(lives)))) as pool:
+    is_good, report = True, None
+    # Ctrl-C or SIGTERM ends it with the figures so far.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        multiprocessing.get_context("spawn").Pool(
+            max(1, min(options.jobs, len(lives))), initializer=_leave_ending
+        ) as pool,
+    ):
         for seed, report in pool.imap_unordered(live, lives):
             summary.add(report)
             if time.monotonic() - told > EVERY_S:
@@ -59,9 +68,15 @@ def main() -> int:
                     pool.terminate()
                     break
     print(summary.render(time.monotonic() - began, options.jobs, is_markdown=options.markdown))
-    if not is_good and not options.keep_going and report.violation is not None:
+    if not is_good and not options.keep_going and report is not None and report.violation is not None:
         explain((seed, options.days, options.squalls, options.flats, options.list_s), report.violation)
     return 0 if is_good else 1
+
+
+def _leave_ending() -> None:
+    """It is for the first process to end the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def draw_lives(
