@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.storm.judge import Violation
 from tests.storm.plan import SQUALLS, draw_plan
-from tests.storm.play import Life, live, play
+from tests.storm.play import Life, leave_ending, live, play
 from tests.storm.shrink import shrink
 from tests.storm.spec import Spec
 from tests.storm.summary import Summary
@@ -53,7 +53,7 @@ def main() -> int:
     with (
         contextlib.suppress(KeyboardInterrupt),
         multiprocessing.get_context("spawn").Pool(
-            max(1, min(options.jobs, len(lives))), initializer=_leave_ending
+            max(1, min(options.jobs, len(lives))), initializer=leave_ending
         ) as pool,
     ):
         for seed, report in pool.imap_unordered(live, lives):
@@ -71,12 +71,6 @@ def main() -> int:
     if not is_good and not options.keep_going and report is not None and report.violation is not None:
         explain((seed, options.days, options.squalls, options.flats, options.list_s), report.violation)
     return 0 if is_good else 1
-
-
-def _leave_ending() -> None:
-    """It is for the first process to end the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def draw_lives(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -64,6 +65,12 @@ def play(spec: Spec, steps: Sequence[Step], *, keeps_trace: bool = False) -> Rep
         report = runner.run(_play(spec, steps, keeps_trace=keeps_trace))
     report.wall_s = time.perf_counter() - began
     return report
+
+
+def leave_ending() -> None:
+    """It is for the first process to end the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def live(life: Life) -> tuple[int, Report]:
