@@ -80,7 +80,7 @@ class CommandJournal:
         closing = {entry_id: one for entry_id, one in entries.items() if not one.opens}
         if closing and (len(entries) >= MOST_KEYS or (not entry.opens and len(closing) >= MOST_CLOSING)):
             del entries[_least_needed(closing)]
-        elif len(entries) >= MOST_KEYS:
+        elif entry.opens and len(entries) >= MOST_KEYS:
             del entries[_least_needed(entries)]
         return entries
 
@@ -141,4 +141,5 @@ def _accepted(entry: JournalEntry, now: Moment) -> float:
     """
     age_s = (now.wall - entry.accepted).total_seconds()
     is_dated = entry.is_ended and entry.is_dated and age_s >= 0 and entry.accepted >= BUILT
+    is_dated = is_dated and now.is_synchronised is not False
     return now.monotonic - age_s if is_dated else now.monotonic

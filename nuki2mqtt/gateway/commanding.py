@@ -34,6 +34,7 @@ from nuki2mqtt.protocol.command_payloads import (
 from nuki2mqtt.protocol.command_words import find_action
 from nuki2mqtt.protocol.payloads import render_event
 from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings_words import TrustClock
 from nuki2mqtt.protocol.topics import TopicTree
 
 GET = "get"
@@ -166,7 +167,7 @@ class Commanding:
                 received=now.monotonic,
                 deadline=verdict.deadline,
                 age_s=verdict.age_s,
-                is_dated=is_clock_trusted,
+                is_dated=self._following.is_clock_trusted(now, TrustClock.AUTO),
             )
             reason = self.commands.take(command, now)
         else:

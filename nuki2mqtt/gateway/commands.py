@@ -165,7 +165,7 @@ class Commands:
             self._failed(lane, command, answer, now)
         elif isinstance(answer, ActionAnswer) and answer.success:
             self._turn(lane, command, Turn.SUCCESS)
-            command.trial.answered = now.monotonic
+            command.trial.answered = news.received
             command.cause = None
             command.due = now.monotonic + self._settings.confirm_s
             command.looks = [now.monotonic + look_s for look_s in LOOKS_S]

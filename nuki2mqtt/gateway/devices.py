@@ -3,9 +3,10 @@
 The ordering rule (docs/architecture.md, "One state change"):
 - answers of one Bridge's `/list` are ordered by the entry's own timestamp, raw; an entry without one counts
   from the first answer that said the same;
-- a callback and a `/lockState` count as of their arrival;
+- a callback counts as of its arrival, a `/lockState` as of its sending (docs/decisions/0033);
 - an entry overrides those only if its timestamp, mapped to our clock, is not older (2 s tolerance). An older
-  entry that contradicts a callback changes nothing and raises a doubt, which one `/lockState` decides;
+  entry that contradicts them, or its Bridge's former one, changes nothing and raises a doubt, which one `/lockState`
+  decides;
 - what a source does not say erases only what the same source had said: a door's silence is normal.
 """
 
@@ -68,12 +69,13 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Entry:
-    """The last `/list` entry of a device on one Bridge."""
+    """The last `/list` entry of a device on one Bridge; `older`: the last one that came later, stamped older."""
 
     at: datetime | None
     time: float
     state: DeviceState | None
     is_ordered: bool = True
+    older: tuple[datetime | None, DeviceState] | None = None
 
 
 @dataclass(slots=True)
@@ -253,6 +255,9 @@ class Devices:
             device.keypad_listed_by.add(link)
             device.has_keypad = True
         ring_events = self._ring_events(device, entry_state, Source.LIST, link, clock, now)
+        if known is not None and is_older and known.older != (report.at, entry_state):
+            # It may be the newer one all the same, by a clock that was wrong when it stamped either of them.
+            known.older, device.is_hint_settled = (report.at, entry_state), False
         if not is_older:
             # A stamp ahead of the Bridge's own clock is from a clock that was set since: it orders nothing.
             is_ahead = clock is not None and report.at is not None and _is_ahead(clock, report.at, now)
@@ -268,7 +273,6 @@ class Devices:
             events = self._take(device, merged, Source.LIST, link, time, now)
         else:
             events, told_first = (), False
-            # An entry that is older than this Bridge's former one may be the newer one, by a clock that was wrong then.
             is_hint = (device.source is Source.CALLBACK or is_older) and not device.is_hint_settled
             is_contrary = device.state is not None and _contradicts(entry_state, device.state)
             if is_hint and is_contrary:
@@ -302,8 +306,9 @@ class Devices:
         if device is None or report.state is None:
             return None
         state = report.state
-        ring_events = self._ring_events(device, state, Source.CALLBACK, link, clock, now)
         arrived = now.monotonic if received is None else received
+        arrival = replace(now, monotonic=arrived, wall=now.wall - timedelta(seconds=now.monotonic - arrived))
+        ring_events = self._ring_events(device, state, Source.CALLBACK, link, clock, arrival)
         time = arrived if device.state is None else max(device.time, arrived)
         events = self._take(device, self._merge(device, state), Source.CALLBACK, link, time, now)
         doubt = Doubt.NO_STATE if self.lacks_listed_state(device.nuki_id, link) else None

@@ -42,6 +42,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report, Snapshot, Source
 from nuki2mqtt.protocol.bridge_api import Answer, InfoAnswer, ListAnswer, LockStateAnswer
 from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings_words import TrustClock
 
 MAX_DEVICES = 1000
 _MAX_UNKNOWN = 64
@@ -197,15 +198,15 @@ class Following:
 
     def _tell_ended(self, link: BridgeLink, job: Job, answer: Answer | BridgeError) -> None:
         if job.kind is JobKind.ACTION and job.nuki_id is not None:
-            self._news.append(OrderEnded(job.nuki_id, link.link, answer))
+            self._news.append(OrderEnded(job.nuki_id, link.link, answer, self._received))
         elif job.kind is JobKind.ASKED and job.ask_id is not None:
             self._news.append(AskEnded(job.ask_id, answer))
 
-    def is_clock_trusted(self, now: Moment) -> bool:
-        """Whether our wall clock can be believed."""
+    def is_clock_trusted(self, now: Moment, setting: TrustClock | None = None) -> bool:
+        """Whether our wall clock can be believed; `setting` instead of the user's."""
         # The clock may have been set since `/info` was read.
         skews = (link.facts.clock.skew_at(now) for link in self.links.values() if link.facts.clock is not None)
-        return is_clock_trusted(now, skews, self._settings.commands.trust_clock)
+        return is_clock_trusted(now, skews, setting or self._settings.commands.trust_clock)
 
     def _failed(self, link: BridgeLink, job: Job, error: BridgeError, now: Moment) -> None:
         if error.kind is BridgeErrorKind.BUSY:
@@ -294,7 +295,7 @@ class Following:
         if verdict is None:
             return self._once(f"Bridge {event.link} called about device {report.nuki_id}, which it has not listed.")
         if report.state is not None:
-            self._news.append(Observation(report.nuki_id, Source.CALLBACK, report.state, now.monotonic))
+            self._news.append(Observation(report.nuki_id, Source.CALLBACK, report.state, self._received))
         self.vouching.callback(event.link, report.nuki_id)
         self.watches[event.link].told_by_callback(report.nuki_id)
         return self._take(link, verdict, now)

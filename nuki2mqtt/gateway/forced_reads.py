@@ -9,6 +9,7 @@ Reads that settle a command have a reserve of their own and wait for nobody: som
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 
 from nuki2mqtt.errors import BridgeErrorKind
 from nuki2mqtt.model.device import NukiId
@@ -28,6 +29,7 @@ class _Wish:
     unreached: int = 0
     is_for_command: bool = False
     is_for_others: bool = False
+    others_due: float = inf  # when it would be due without a command
 
 
 class ForcedReads:
@@ -63,7 +65,7 @@ class ForcedReads:
         due = max(now, reads[-1] + self._min_s) if reads else now
         wish = self._wishes.setdefault(nuki_id, _Wish(device_type, due))
         wish.due = min(wish.due, due)
-        wish.is_for_others = True
+        wish.is_for_others, wish.others_due = True, min(wish.others_due, due)
         return True
 
     def wait_s(self, nuki_id: NukiId, now: float) -> float | None:
@@ -85,8 +87,7 @@ class ForcedReads:
         """The command is settled without its read."""
         wish = self._wishes.get(nuki_id)
         if wish is not None and wish.is_for_others:
-            reads = self._reads.get(nuki_id)
-            wish.is_for_command, wish.due = False, max(wish.due, reads[-1] + self._min_s) if reads else wish.due
+            wish.is_for_command, wish.due = False, wish.others_due
         elif wish is not None:
             del self._wishes[nuki_id]
 
@@ -128,7 +129,7 @@ class ForcedReads:
         if has_reached or wish.unreached >= len(_UNREACHED_RETRIES_S):
             del self._wishes[nuki_id]
             return
-        wish.due = now + _UNREACHED_RETRIES_S[wish.unreached]
+        wish.due = wish.others_due = now + _UNREACHED_RETRIES_S[wish.unreached]
         wish.unreached += 1
         wish.is_for_command = False
 
@@ -139,7 +140,8 @@ class ForcedReads:
             return
         wish.tries += 1
         reads = self._reads.get(nuki_id)
-        wish.due = max(due, reads[-1] + self._min_s) if reads and not wish.is_for_command else due
+        wish.others_due = max(due, reads[-1] + self._min_s) if reads else due
+        wish.due = due if wish.is_for_command else wish.others_due
         if kind not in _NOT_WOKEN or wish.tries >= _TRIES:
             del self._wishes[nuki_id]
 

@@ -74,10 +74,11 @@ class Gateway:
         self._born_at: float | None = None
         self._stop_at: float | None = None
         self._is_ending = False
-        self._last = identity.started.monotonic
         # Following and taking have nothing to do before then, unless they are told something; None: nobody knows.
         self._rests_until: float | None = None
-        self._looked = self._last  # when what is shown was looked at last: no deadline since then may be passed over
+        self._looked = (
+            identity.started.monotonic
+        )  # when what is shown was looked at last: no deadline since then may be passed over
         self._asks_until = 0.0  # until then they only ask Bridges, which changes nothing of what is shown
 
     def _make_telling(self) -> Telling:
@@ -97,7 +98,6 @@ class Gateway:
 
     def handle(self, event: Event, now: Moment) -> list[Effect]:
         """Take in one event."""
-        self._last = now.monotonic
         is_new = True  # for following or taking
         match event:
             case MqttReceived(topic) if (kind := self._tree.parse(topic)) in ORDERS:
@@ -150,7 +150,6 @@ class Gateway:
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""
-        self._last = now.monotonic
         news = self._session.handle_timer(now.monotonic)
         is_new = bool(news)
         effects = self._heard(news, now)

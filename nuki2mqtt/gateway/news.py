@@ -26,6 +26,7 @@ class OrderEnded:
     nuki_id: NukiId
     link: str
     answer: Answer | BridgeError
+    received: float  # monotonic
 
 
 @dataclass(frozen=True, slots=True)

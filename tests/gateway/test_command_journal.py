@@ -368,3 +368,21 @@ def test_a_clock_that_could_not_be_believed_when_a_command_was_accepted_dates_no
     undated = replace(sent_at(0, is_ended=True), is_dated=False)
 
     assert is_repeat(restarted({"1": undated}, 30, clock_off_s=3 * 3600.0), Moment(5.0, wall(30 + 3 * 3600.0)))
+
+
+def test_what_closes_drives_no_opening_entry_out_of_the_file() -> None:
+    remembered = journal()
+    opening = [remembered.write(sent_at(10, str(number))) for number in range(MOST_KEYS)]
+    for number in range(3):
+        remembered.write(replace(sent_at(11, f"lock {number}"), action=Action.LOCK, opens=False))
+
+    assert set(opening) <= set(remembered.entries)
+    assert len(remembered.entries) == MOST_KEYS + 1
+
+
+def test_a_clock_that_nobody_believes_at_the_start_dates_nothing() -> None:
+    """It may be an hour ahead until it is set."""
+    ended = {"1": sent_at(0, is_ended=True)}
+    now = Moment(5.0, wall(3600), is_synchronised=False)
+
+    assert is_repeat(CommandJournal(ended, now), now)

@@ -9,8 +9,21 @@ from typing import Any
 import pytest
 
 from nuki2mqtt.gateway.commands import MOST_JOINED
-from nuki2mqtt.gateway.vocabulary import CallBridge
-from tests.gateway.builders import CONFIG, LINK, LOCK, LOCKED, OPENER, OTHER_LINK, UNLOCKED, entry, only, state, wall
+from nuki2mqtt.gateway.vocabulary import BridgeAnswered, CallbackReceived, CallBridge
+from tests.gateway.builders import (
+    CONFIG,
+    LINK,
+    LOCK,
+    LOCKED,
+    OPENER,
+    OTHER_LINK,
+    UNLOCKED,
+    called,
+    entry,
+    only,
+    state,
+    wall,
+)
 from tests.gateway.site import NO, YES, Site, failure
 
 QUEUE = CONFIG + "commands: {overlap: queue}\n"
@@ -812,3 +825,30 @@ def test_a_late_answer_of_the_other_bridge_is_not_taken_for_the_answer_to_a_newe
 
     assert late[0] == first
     assert ("failed", "bridge_said_no") not in ends(site)
+
+
+def test_a_callback_that_arrived_before_the_order_went_out_proves_nothing_of_it() -> None:
+    """The process stood at a slow disk: by hand somebody locked and unlocked, and then our `lock` got its turn."""
+    site = Site.at_work(reports=(entry(UNLOCKED, -5),))
+    arrived = site.hand.monotonic
+    site.hand.monotonic += 3
+    site.set({"action": "lock", "transaction": "a"}, received=arrived)
+    for later_s, said in ((1, LOCKED), (2, UNLOCKED)):
+        site.take(site.hand.tell(CallbackReceived(LINK, called(said), arrived + later_s)))
+    site.list_says(UNLOCKED, site.hand.now)
+    site.answer(failure("refused"))
+    site.wait(3)
+
+    assert site.told() == [("accepted", None)]
+    assert site.sent == [(LOCK, 2), (LOCK, 2)]
+
+
+def test_a_callback_that_arrived_after_the_answer_counts_though_both_waited() -> None:
+    site = Site.at_work(reports=(entry(LOCKED, -5),))
+    site.set("lock")
+    call, sent = site.orders.pop(), site.hand.monotonic
+    site.hand.monotonic += 6
+    site.take(site.hand.tell(BridgeAnswered(LINK, call.call_id, YES, received=sent + 1)))
+    site.take(site.hand.tell(CallbackReceived(LINK, called(LOCKED), sent + 4)))
+
+    assert site.told()[-1] == ("confirmed", "answer")

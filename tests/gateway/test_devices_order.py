@@ -455,3 +455,17 @@ def test_a_callback_that_waited_makes_nothing_older_than_it_was() -> None:
     seen.devices.apply_callback(LINK, called(LOCKED), seen.clock, moment(56), received=ZERO + 50)
 
     assert seen.held == (1, "callback", wall(51))
+
+
+def test_each_further_entry_that_is_stamped_older_raises_the_doubt_again() -> None:
+    """The clock was set back an hour, and nobody has noticed yet."""
+    seen = Seen()
+    seen.listed(10, UNLOCKED, 5)
+    first = seen.listed(100, LOCKED, -3500).doubt
+    seen.read(102, LOCKED)
+    second = seen.listed(200, UNLOCKED, -3400).doubt
+    seen.read(202, UNLOCKED)
+
+    assert (first, second) == (Doubt.CONTRADICTED, Doubt.CONTRADICTED)
+    assert seen.listed(230, UNLOCKED, -3400).doubt is None
+    assert seen.held[0] == 3

@@ -295,3 +295,15 @@ def test_a_read_for_others_that_a_command_hurried_waits_again_when_the_command_i
     made.drop_for_command(LOCK)
 
     assert (hurried, made.next_due()) == (20, 60)
+
+
+def test_a_late_retry_that_a_command_hurried_keeps_its_time() -> None:
+    made = ForcedReads(60, 24)
+    made.want(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 1, has_reached=False)
+    before = made.next_due()
+    made.want_for_command(LOCK, 4, 20)
+    made.drop_for_command(LOCK)
+
+    assert (before, made.next_due()) == (601, 601)
