@@ -1,7 +1,7 @@
 """Killed as by `kill -9` in the middle of a command, and cut off from the broker in the middle of a byte stream.
 
 Whatever the instant: an opening command reaches the Bridge once at most, what was accepted ends once, and what is
-retained in the end is the truth. How many kills there are is said by NUKI2MQTT_KILLS (default 10):
+retained in the end is the truth. How many kills there are is said by NUKI2MQTT_KILLS (default 20):
 
     NUKI2MQTT_KILLS=400 python -m pytest -s tests/stories/real/test_kills.py -k kills_in
 """
@@ -39,7 +39,7 @@ from tests.stories.real.trouble import (
     told_at_once,
 )
 
-KILLS = int(os.environ.get("NUKI2MQTT_KILLS", "10"))
+KILLS = int(os.environ.get("NUKI2MQTT_KILLS", "20"))
 LANES = 5  # houses beside each other, each with a broker, a Bridge and a process of its own
 CUT_HOUSES, ROUNDS = 8, 2  # two cuts in each round; more would be longer pauses between the attempts to connect
 LONGEST_PAUSE_S = 30.0  # of the link, and some time to connect
