@@ -186,6 +186,11 @@ class Devices:
         entry = self._devices[nuki_id].entries.get(link)
         return entry is not None and entry.state is None
 
+    def is_told_by(self, nuki_id: NukiId, link: str) -> bool:
+        """Whether this link has listed a device, or spoke last of it."""
+        device = self._devices[nuki_id]
+        return link in device.entries or device.link == link
+
     def link_of(self, nuki_id: NukiId) -> str:
         """The link that spoke last of a device, empty before any did."""
         return self._devices[nuki_id].link

@@ -146,7 +146,8 @@ class Gateway:
                 assert_never(event)
         is_ack = isinstance(event, MqttPublished | MqttRefused | MqttReceived | MemorySaved)
         may_show = not is_ack or self._taking.has_something_to_show
-        return effects + self._settle(now, is_new=is_new, may_show=may_show)
+        by = event.link if isinstance(event, BridgeAnswered | CallbackReceived) else None
+        return effects + self._settle(now, is_new=is_new, may_show=may_show, by=by)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""
@@ -227,11 +228,14 @@ class Gateway:
 
     # --- After each event ---------------------------------------------------------------------------------------------
 
-    def _settle(self, now: Moment, *, is_new: bool, may_show: bool) -> list[Effect]:
+    def _settle(self, now: Moment, *, is_new: bool, may_show: bool, by: str | None = None) -> list[Effect]:
+        """Do what follows from an event, the word of the Bridge `by` perhaps: then only what it tells of can differ."""
         effects: list[Effect] = []
         calls: list[Effect] = []
         if is_new or not self._is_resting(now):
-            is_only_asking = not is_new and self._rests_until is not None and self._is_before(self._asks_until, now)
+            is_alone = self._rests_until is not None and self._is_before(self._asks_until, now)
+            is_only_asking = is_alone and not is_new
+            by = by if is_alone else None
             self._rests_until = None
             effects = self._taking.hear(now) + self._taking.settle(now)
             calls = self._following.handle_timer(now)
@@ -242,7 +246,7 @@ class Gateway:
         if may_show:
             self._looked = now.monotonic
         problem = self._state_file_problem
-        if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show):
+        if self._telling.tell(self._session, self._following, self._taking, problem, now, may_show=may_show, by=by):
             self._must_save_again = problem is not None
         # Before an order goes to the wire, what it relies on is in the state file, and that it was accepted is said.
         # A disk may take its time: what does not rely on it goes before.

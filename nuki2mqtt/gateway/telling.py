@@ -91,33 +91,40 @@ class Telling:
         now: Moment,
         *,
         may_show: bool,
+        by: str | None = None,
     ) -> bool:
-        """Say what differs; True when a minute was over. `may_show`: something may differ at all."""
+        """Say what differs; True when a minute was over.
+
+        `may_show`: something may differ at all. `by`: only what this link tells of.
+        """
         self._announcements.finish(now.monotonic)
         was_holding = self._is_holding
         if was_holding and self._publications.is_idle:
             self._is_holding = False
         is_minute_over = now.monotonic >= self._health_at
-        may_show = may_show or was_holding or (is_minute_over and self._projection.owes_a_look)
+        if was_holding or (is_minute_over and self._projection.owes_a_look):
+            may_show, by = True, None
         if not self.has_announced or self._is_holding or not (may_show or is_minute_over):
             return False
         if may_show:
-            self._tell_seen(following, taking, now)
+            self._tell_seen(following, taking, now, by)
         if is_minute_over:
             self._health_at = now.monotonic + HEALTH_S
             self._publications.say_refused_again()
         self._projection.show_health(self._health(session, following, taking, state_file, now), again=is_minute_over)
         return is_minute_over
 
-    def _tell_seen(self, following: Following, taking: Taking, now: Moment) -> None:
+    def _tell_seen(self, following: Following, taking: Taking, now: Moment, by: str | None) -> None:
         for nuki_id, topic in taking.take_removed():
             self._projection.remove_device(nuki_id, topic)
-        snapshots = [taking.snapshot(nuki_id, now) for nuki_id in following.shown_ids()]
+        seen_anew, is_told_by = taking.take_seen_anew(), following.devices.is_told_by
+        looked_at = (one for one in following.shown_ids() if by is None or one in seen_anew or is_told_by(one, by))
+        snapshots = [taking.snapshot(nuki_id, now) for nuki_id in looked_at]
         for topic in self._topics.assign(snapshots):
             self._projection.clear_device(topic)
-        for name, link in following.links.items():
-            self._projection.show_bridge(link, is_online=following.vouching.is_bridge_online(name, now.monotonic))
-        seen_anew = taking.take_seen_anew()
+        for name in following.links if by is None else (by,):
+            is_online = following.vouching.is_bridge_online(name, now.monotonic)
+            self._projection.show_bridge(following.links[name], is_online=is_online)
         for snapshot in snapshots:
             topic = self._topics.known[snapshot.nuki_id].topic
             self._projection.show_device(snapshot, topic, now, again=snapshot.nuki_id in seen_anew)

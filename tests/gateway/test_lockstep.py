@@ -29,7 +29,7 @@ def never_resting(site: Site) -> Site:
     gateway = site.hand.gateway
     settle = gateway._settle
 
-    def settle_all(now: Moment, *, is_new: bool, may_show: bool) -> list[Effect]:  # noqa: ARG001
+    def settle_all(now: Moment, **_: object) -> list[Effect]:
         gateway._rests_until = None
         return settle(now, is_new=True, may_show=True)
 
