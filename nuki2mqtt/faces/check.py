@@ -91,7 +91,9 @@ async def _check(setup: Setup) -> list[Line]:
 def _settings(setup: Setup) -> Iterator[Line]:
     count = len(setup.settings.bridges)
     if count == 0:
-        yield Line("settings", False, "readable, but no Bridge is configured: add its address under `bridges`")
+        yield Line(
+            "settings", False, "readable, but no Bridge is configured: add its address (nuki2mqtt find) under `bridges`"
+        )
     else:
         yield Line("settings", True, f"readable, {count} Bridge{'s' if count > 1 else ''}, state in {setup.state_dir}")
     for warning in setup.settings.warnings:

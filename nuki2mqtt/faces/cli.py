@@ -8,6 +8,7 @@ from nuki2mqtt import __version__
 from nuki2mqtt.errors import SettingsError
 from nuki2mqtt.faces.health import run_health
 from nuki2mqtt.faces.setup import EXIT_INTERRUPTED, Setup, add_common_options, load, say_settings_error
+from nuki2mqtt.protocol.settings_names import is_address
 
 _STATUSES = """\
 exit statuses:
@@ -58,6 +59,13 @@ def _pair(setup: Setup, options: argparse.Namespace) -> int:
     return pair(setup, options.host, options.port, replace=options.replace)
 
 
+def _find(setup: Setup, options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.find import FindOptions, find  # noqa: PLC0415 - each verb loads only what it needs
+
+    at = tuple(options.interface)
+    return find(setup, FindOptions(cloud=options.cloud, seconds=options.seconds, at=at, as_json=options.json))
+
+
 def _demo(options: argparse.Namespace) -> int:
     from nuki2mqtt.faces.demo import DemoOptions, demo  # noqa: PLC0415 - each verb loads only what it needs
 
@@ -79,6 +87,7 @@ def _simulate(options: argparse.Namespace) -> int:
             speed=options.speed,
             seed=options.seed,
             live=options.live,
+            announce=options.announce,
         )
     )
 
@@ -123,6 +132,22 @@ def _seconds(text: str) -> float:
     if not 1 <= number <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: a number of seconds from 1 to 3600")
     return number
+
+
+def _search_seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to search: a number of seconds from 1 to 60")
+    return number
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of this computer, such as 192.0.2.2")
+    return text
 
 
 def _speed(text: str) -> float:
@@ -227,8 +252,38 @@ def make_parser() -> argparse.ArgumentParser:
     pair.add_argument("--host", required=True, help="address of the Bridge")
     pair.add_argument("--port", type=_port, default=8080, help="its HTTP port (default: 8080)")
     pair.add_argument("--replace", action="store_true", default=False, help="another Bridge answers there now")
+    _add_find(
+        add(
+            "find",
+            _find,
+            "find the Bridges in this network",
+            "Needs nothing; no token is sent. Exit status 0: a Bridge answered.",
+            "nuki2mqtt find",
+        )
+    )
     add("health", _health, "say whether the service makes progress", "Needs its state folder.", "nuki2mqtt health")
     return parser
+
+
+def _add_find(find: argparse.ArgumentParser) -> None:
+    find.add_argument(
+        "--cloud",
+        action="store_true",
+        default=False,
+        help="ask Nuki's server, too, which gets to know your public address by it",
+    )
+    find.add_argument(
+        "--seconds", metavar="N", type=_search_seconds, default=5.0, help="how long to listen by mDNS (default: 5)"
+    )
+    find.add_argument(
+        "--interface",
+        metavar="ADDRESS",
+        action="append",
+        type=_address,
+        default=[],
+        help="an address of this computer: ask by mDNS only there (can be repeated; default: everywhere)",
+    )
+    find.add_argument("--json", action="store_true", default=False, help="print what was found as JSON")
 
 
 def _add_simulate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -271,6 +326,9 @@ def _add_simulate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     simulate.add_argument("--speed", metavar="X", type=_speed, default=1.0, help="so many times as fast (default: 1)")
     simulate.add_argument("--seed", metavar="N", type=int, default=4, help="other tokens, other people (default: 4)")
     simulate.add_argument("--live", action="store_true", help="people come and go")
+    simulate.add_argument(
+        "--announce", action="store_true", help="announce the Bridges by mDNS, so that nuki2mqtt find finds them"
+    )
 
 
 def run_cli(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from nuki2mqtt.adapters.log_output import configure_logging
@@ -11,6 +12,7 @@ from nuki2mqtt.faces.demo import program
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.protocol.settings_words import LogFormat, LogLevel
+from nuki2mqtt.simulator.announcer import Announcer
 from nuki2mqtt.simulator.control import ControlServer
 from nuki2mqtt.simulator.estate import BridgePlan, Estate, ServedBridge
 from nuki2mqtt.simulator.family import Family
@@ -39,6 +41,7 @@ class SimulateOptions:
     speed: float = 1.0
     seed: int = SEED
     live: bool = False
+    announce: bool = False
 
     def all_plans(self) -> list[BridgePlan]:
         """One plan for each Bridge."""
@@ -77,7 +80,11 @@ async def _simulate(options: SimulateOptions) -> int:
         speed=options.speed,
         seed=options.seed,
     )
-    async with estate, ControlServer(estate, host=options.control_bind, port=options.control_port) as control:
+    async with (
+        estate,
+        ControlServer(estate, host=options.control_bind, port=options.control_port) as control,
+        Announcer(estate, tell=say) if options.announce else nullcontext(),
+    ):
         for line in describe(estate, control.url):
             say(line)
         people = asyncio.create_task(_live(estate, options), name="people") if options.live else None

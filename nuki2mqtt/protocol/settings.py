@@ -133,10 +133,10 @@ class BridgeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindSettings:
-    """How Bridges are found when none is listed."""
+    """How `nuki2mqtt find` searches for Bridges."""
 
-    mdns: bool = setting(Flag(), False, "Ask by mDNS.")
-    hostnames: bool = setting(Flag(), False, "Ask for the host names that Bridges give themselves.")
+    mdns: bool = setting(Flag(), True, "Ask by mDNS.")
+    hostnames: bool = setting(Flag(), True, "Ask for the host names that Bridges with known IDs give themselves.")
     cloud: bool = setting(Flag(), False, "Ask Nuki's server, which tells it our public address.")
     follow: bool = setting(Flag(), False, "Follow a found Bridge to a new address.")
 
@@ -256,9 +256,9 @@ class Settings:
     homeassistant: HomeAssistantSettings = section(HomeAssistantSettings, "Home Assistant's discovery.")
     bridges: tuple[BridgeSettings, ...] = field(
         default=(),
-        metadata={"key": Key(ListOf(BridgeSettings, BRIDGES_LIMIT), "The Bridges; none finds them.")},
+        metadata={"key": Key(ListOf(BridgeSettings, BRIDGES_LIMIT), "The Bridges; `nuki2mqtt find` finds them.")},
     )
-    find: FindSettings = section(FindSettings, "How Bridges are found when none is listed.")
+    find: FindSettings = section(FindSettings, "How `nuki2mqtt find` searches for Bridges.")
     callback: CallbackSettings = section(CallbackSettings, "The door that Bridges knock on.")
     poll: PollSettings = section(PollSettings, "How often a Bridge is asked.")
     commands: CommandSettings = section(CommandSettings, "What happens with commands.")

@@ -72,6 +72,7 @@ class Estate:
         self.house = House(now=clock())
         self.clock = clock
         self._exits = AsyncExitStack()
+        self._address_observers: list[Callable[[], object]] = []
         self.bridges = [
             self._make(plan, number, host, first_port and first_port + number - 1, speed, seed)
             for number, plan in enumerate(plans, start=1)
@@ -124,10 +125,19 @@ class Estate:
     def move(self, one: ServedBridge, host: str, port: int) -> None:
         """Serve a Bridge at another address; raises OSError, and it stays where it was.
 
-        Here and in `__aenter__` are the only places where an address begins to hold: what tells the network about
-        addresses has to be called from here.
+        Here and in `__aenter__` are the only places where an address begins to hold.
         """
         one.server.move(host, port)
+        for tell in self._address_observers:
+            tell()
+
+    def observe_addresses(self, tell: Callable[[], object]) -> None:
+        """Call this whenever a Bridge has moved."""
+        self._address_observers.append(tell)
+
+    def ignore_addresses(self, tell: Callable[[], object]) -> None:
+        """Call this no more."""
+        self._address_observers.remove(tell)
 
     def add(self, one: ServedBridge, device: SimulatedDevice) -> None:
         """Put another device into the house and pair it with a Bridge; raises ValueError if its ID is taken."""

@@ -61,7 +61,7 @@ class SimulatedBridgeServer:
     @property
     def url(self) -> str:
         """The base address of the API."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._answering = web.Server(self._handle, access_log=None, handler_cancellation=True)
@@ -185,7 +185,8 @@ class SimulatedBridgeServer:
             self._listen()
 
     def _listen(self) -> None:
-        listening = socket.create_server((self.host, self.port), backlog=_BACKLOG)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listening = socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
         listening.setblocking(False)
         self.port = int(listening.getsockname()[1])
         self._listening = listening

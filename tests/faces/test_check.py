@@ -100,7 +100,9 @@ async def test_no_bridge_is_configured(here: Site, perform: Perform) -> None:
     text = f"version: 1\nmqtt: {{host: 127.0.0.1, port: {free_port()}}}\n"
     said = await perform(check, Setup(read_settings(text, read_file=lambda name: name), here.folder))
     assert said.status == 1
-    assert lines(said, "settings") == ["FAIL readable, but no Bridge is configured: add its address under `bridges`"]
+    assert lines(said, "settings") == [
+        "FAIL readable, but no Bridge is configured: add its address (nuki2mqtt find) under `bridges`"
+    ]
     assert lines(said, "bridge") == []
 
 

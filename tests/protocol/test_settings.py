@@ -82,7 +82,7 @@ def test_the_defaults_are_those_of_the_contract_with_unbuilt_parts_off() -> None
             command_ts=CommandTs.AUTO,
         ),
         bridges=(),
-        find=FindSettings(mdns=False, hostnames=False, cloud=False, follow=False),
+        find=FindSettings(mdns=True, hostnames=True, cloud=False, follow=False),
         callback=CallbackSettings(enabled=True, host="auto", bind="0.0.0.0", port=8321, sender=SenderCheck.AUTO),
         poll=PollSettings(
             list_s=30, info_s=300, min_gap_s=0.5, offline_after_scans=5, forced_min_s=60, forced_per_day=24
@@ -130,7 +130,7 @@ homeassistant: {enabled: off, prefix: ha/discovery, form: device, open_states: f
 bridges:
   - {host: 192.0.2.10, port: 8081, id: 01234567, token: 0123456, auth: hashed, allow_plain: false}
   - {host: "2001:db8::1"}
-find: {mdns: false, hostnames: no, cloud: False, follow: FALSE}
+find: {mdns: false, hostnames: no, cloud: True, follow: FALSE}
 callback: {enabled: false, host: 192.0.2.2, bind: "::", port: 8322, sender: strict}
 poll: {list_s: 12.5, info_s: 30, min_gap_s: 1e0, offline_after_scans: 0, forced_min_s: 86400, forced_per_day: 0}
 commands: {ttl_s: 60, overlap: queue, confirm_s: 2, wait: yes, permit: [lock, lockNGo], bare_opening: true,
@@ -172,6 +172,7 @@ log: {level: DEBUG, format: json}
             ),
             BridgeSettings(host="2001:db8::1"),
         ),
+        find=FindSettings(mdns=False, hostnames=False, cloud=True),
         callback=CallbackSettings(enabled=False, host="192.0.2.2", bind="::", port=8322, sender=SenderCheck.STRICT),
         poll=PollSettings(
             list_s=12.5, info_s=30, min_gap_s=1, offline_after_scans=0, forced_min_s=86400, forced_per_day=0

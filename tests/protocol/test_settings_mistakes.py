@@ -212,9 +212,6 @@ def test_bridges_may_share_a_host_with_different_ports() -> None:
 
 UNBUILT = {
     "homeassistant.form": ("entity", "leave it out or set it to device"),
-    "find.mdns": ("true", "leave it out or set it to false"),
-    "find.hostnames": ("yes", "leave it out or set it to false"),
-    "find.cloud": ("true", "leave it out or set it to false"),
     "find.follow": ("on", "leave it out or set it to false"),
     "nuki_web.token": ("marked-secret", "leave it out"),
     "nuki_web.keypad.manage": ("true", "leave it out or set it to false"),
@@ -237,7 +234,7 @@ def test_unbuilt_parts_stop_the_start(path: str, expected: tuple[str, str]) -> N
 
 
 def test_what_is_built_can_be_said_in_words() -> None:
-    text = "mqtt: {embedded: true, output: attribute}\nnuki_web: {token: null, log: true}\nfind: {mdns: false}\n"
+    text = "mqtt: {embedded: true, output: attribute}\nnuki_web: {token: null, log: true}\nfind: {mdns: true}\n"
     assert read(text).mqtt.output == "attribute"
     commands = read("commands: {wait: true, bare_opening: yes}").commands
     assert (commands.wait, commands.bare_opening) == (True, True)
@@ -255,7 +252,7 @@ mqtt:
 bridges:
   - {host: "http://a", id: xyz}
   - {port: x}
-find: {mdns: true}
+find: {follow: true}
 devices:
   zz: {}
   1: {topic: a/b, permit: [foo, open]}
@@ -277,7 +274,7 @@ log: {level: loud}
         ("config.yaml:9:28", "bridges.0.id: a Nuki ID is written as 1 to 8 hex digits (0-9, A-F)"),
         ("config.yaml:10:5", "bridges.1.host: is missing"),
         ("config.yaml:10:12", "bridges.1.port: must be a whole number from 1 to 65535"),
-        ("config.yaml:11:14", "find.mdns: not in this version; leave it out or set it to false"),
+        ("config.yaml:11:16", "find.follow: not in this version; leave it out or set it to false"),
         ("config.yaml:13:3", "devices.zz: a Nuki ID is written as 1 to 8 hex digits (0-9, A-F)"),
         ("config.yaml:14:14", "devices.00000001.topic: must be one level, without a slash"),
         (

@@ -1,0 +1,112 @@
+"""Searches for Bridges in every way at once, and asks each candidate for `/info` without a token.
+
+Nothing signed and no token is ever sent from here: whoever gets a signed request can replay it as an order
+(docs/security.md). A candidate is asked once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nuki2mqtt.adapters.bridge_http import BridgeHttp
+from nuki2mqtt.adapters.cloud_list import ask_cloud
+from nuki2mqtt.adapters.hostnames import resolve
+from nuki2mqtt.adapters.mdns import browse
+from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.protocol.bridge_api import InfoRequest
+from nuki2mqtt.protocol.discovery import (
+    NOTHING,
+    Candidate,
+    Found,
+    HostName,
+    Tried,
+    find_in_names,
+    find_in_service,
+    join_found,
+    join_tried,
+    judge,
+)
+
+MOST_CANDIDATES = 32
+AT_A_TIME = 4
+_CONNECT_S = 3.0
+_ANSWER_S = 5.0  # for all of it
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """In which ways to search: None or empty leaves one out; `at` limits mDNS to these addresses of this computer."""
+
+    mdns_s: float | None = None
+    host_names: tuple[HostName, ...] = ()
+    cloud_url: str | None = None
+    at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was found, one of each Bridge and the best first; notes on what was left out; what went wrong."""
+
+    tried: tuple[Tried, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    found: Found = NOTHING
+    warnings: tuple[str, ...] = ()
+
+
+async def search(plan: SearchPlan) -> Search:
+    """Search in all ways of the plan at once, then ask what was found; never raises for what the network does."""
+    parts = await asyncio.gather(_by_mdns(plan), _by_names(plan.host_names), _by_cloud(plan.cloud_url))
+    found = join_found(part.found for part in parts)
+    notes = found.notes
+    if len(found.candidates) > MOST_CANDIDATES:
+        notes += (f"{len(found.candidates)} addresses were found; only the best {MOST_CANDIDATES} are asked.",)
+    tried = await probe(found.candidates[:MOST_CANDIDATES])
+    return Search(join_tried(tried), notes, tuple(text for part in parts for text in part.warnings))
+
+
+async def _by_mdns(plan: SearchPlan) -> _Part:
+    if plan.mdns_s is None:
+        return _Part()
+    browsed = await browse(plan.mdns_s, at=plan.at)
+    return _Part(join_found(map(find_in_service, browsed.services)), browsed.warnings)
+
+
+async def _by_names(names: Sequence[HostName]) -> _Part:
+    addresses = await resolve(name.name for name in names)
+    return _Part(find_in_names({name: addresses[name.name] for name in names}))
+
+
+async def _by_cloud(base_url: str | None) -> _Part:
+    if base_url is None:
+        return _Part()
+    answer = await ask_cloud(base_url)
+    return _Part(answer.found, answer.warnings)
+
+
+async def probe(candidates: Sequence[Candidate]) -> list[Tried]:
+    """Ask each candidate once, four at a time, without a token."""
+    turn = asyncio.Semaphore(AT_A_TIME)
+    async with BridgeHttp() as http:
+
+        async def one(candidate: Candidate) -> Tried:
+            async with turn:
+                return await _probe(http, candidate)
+
+        return await asyncio.gather(*map(one, candidates))
+
+
+async def _probe(http: BridgeHttp, candidate: Candidate) -> Tried:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            answer, _ = await http.send(candidate.host, candidate.port, InfoRequest(), {}, connect_within_s=_CONNECT_S)
+    except BridgeError as error:
+        return judge(candidate, error)
+    except TimeoutError:
+        text = f"{candidate.link} does not answer within {_ANSWER_S:g} s"
+        return judge(candidate, BridgeError(BridgeErrorKind.TIMEOUT, text))
+    return judge(candidate, answer)
