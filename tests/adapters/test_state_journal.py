@@ -72,6 +72,7 @@ def test_a_command_stands_in_the_file_as_people_can_read_it(folder: Path) -> Non
             "opens": True,
             "end": '{"status":"confirmed"}',
             "may_have_acted": True,
+            "is_dated": False,
         }
     }
 
@@ -80,7 +81,7 @@ def test_an_entry_of_a_version_that_kept_no_ends_is_read(folder: Path) -> None:
     saved(folder, Memory(journal={"x 1": SENT}))
     path = folder / "state.json"
     data = json.loads(path.read_text())
-    for name in ("opens", "end", "may_have_acted"):
+    for name in ("opens", "end", "may_have_acted", "is_dated"):
         del data["journal"]["x 1"][name]
     path.write_text(json.dumps(data))
     with StateFile(folder) as state:

@@ -227,7 +227,7 @@ def test_what_the_gateway_needs_has_no_part_in_rust() -> None:
     """Such parts have no ready-made packages for 32-bit ARM; the one in C can be built in the image."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {re.split(r"[^A-Za-z0-9_-]", text)[0].lower() for text in project["dependencies"]}
-    assert needed == {"aiohttp", "aiomqtt", "paho-mqtt", "pyyaml", "cattrs", "pynacl"}
+    assert needed == {"aiohttp", "aiomqtt", "paho-mqtt", "pyyaml", "cattrs", "pynacl", "zeroconf"}
     pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert needed <= pinned
     assert not pinned & RUST
