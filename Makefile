@@ -5,6 +5,7 @@
 #   make demo ONCE=1                               the fixed course, which ends by itself
 #   make demo SEED=7                               another life of the simulated house
 #   make storm SEED=7 DAYS=2 HOUSES=50             fifty simulated houses for two days each, see docs/storm.md
+#   make bench BENCH_ARGS='--only latency'         one part of the measurements, see docs/performance.md
 
 .POSIX:
 SHELL = /bin/sh
@@ -17,11 +18,12 @@ SEED ?= 4
 DAYS ?= 1
 HOUSES ?= 20
 STORM_ARGS ?=
+BENCH_ARGS ?=
 
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
 
-.PHONY: help setup demo test interop storm mutations fuzz kills lint types docs clean
+.PHONY: help setup demo test interop storm mutations fuzz kills bench lint types docs clean
 
 help:
 	@echo 'make setup   create the environment in $(VENV)'
@@ -32,6 +34,7 @@ help:
 	@echo 'make mutations   every broken version of the source that the storm must find'
 	@echo 'make fuzz    100,000 odd inputs for each reader'
 	@echo 'make kills   kill -9 of the real process, a hundred times'
+	@echo 'make bench   what the gateway costs beside bare programs; twelve minutes, ten of them idle'
 	@echo 'make lint    ruff only'
 	@echo 'make types   mypy only'
 	@echo 'make docs    write the generated pages of docs/ anew'
@@ -69,6 +72,9 @@ fuzz: $(STAMP)
 
 kills: $(STAMP)
 	NUKI2MQTT_KILLS=100 $(BIN)/python -m pytest -s tests/stories/real/test_kills.py -k kills_in --timeout 0
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -104,6 +104,8 @@ class WireClient(aiomqtt.Client):
             keepalive=keepalive_s,
             timeout=silence_s,
             tls_context=tls,
+            # An acknowledgement and an answer are two small segments: the second would wait for 40 ms.
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
             max_inflight_messages=65535,  # the outbox keeps the window: paho's queue would change the order
             logger=_silent_logger(),
         )

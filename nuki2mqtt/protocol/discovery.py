@@ -204,6 +204,8 @@ def _listed(entry: bodies.JsonObject) -> Found:
         address = ip_address(host)
     except ValueError:
         return NOTHING
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if port is None or not address.is_private or address.is_loopback:
         return Found(notes=(f"Nuki's list has an address of {who} that is not one of a home; it is left out.",))
     return _at((host,), port, How.CLOUD, server_id=server_id, of=who)
@@ -223,6 +225,9 @@ def usable_host(text: str) -> str:
         address = address.ipv4_mapped
     if address.is_unspecified or address.is_multicast or (isinstance(address, IPv4Address) and address.is_reserved):
         raise ValueError("is not the address of one device")
+    # Whoever announces, or a resolver that answers for names that do not exist, shall not send us into the internet.
+    if isinstance(address, IPv4Address) and address.is_global:
+        raise ValueError("is an address of the internet, not of a home")
     if isinstance(address, IPv6Address) and address.is_link_local:
         if not _SCOPE.fullmatch(scope):
             raise ValueError("is link-local and without its network, such as %eth0, so that nobody can reach it")

@@ -128,7 +128,7 @@ class SimulatedBridgeServer:
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 return answer.status
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError):  # a host may be no name at all
             return 0
 
     async def _carry(self) -> None:

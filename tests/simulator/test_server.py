@@ -155,6 +155,16 @@ async def test_the_clock_is_the_houses_time(house: House, bridge: SimulatedBridg
     assert bridge.timing is before
 
 
+async def test_a_target_that_cannot_be_a_name_holds_up_nobody(
+    server: SimulatedBridgeServer, target: Target, lock: SimulatedLock
+) -> None:
+    server.bridge.callbacks.add("http://ha..local:8123/odd")
+    server.bridge.callbacks.add(target.url)
+    lock.turn(3)
+
+    assert await server.deliver() == [("http://ha..local:8123/odd", 0), (target.url, 200)]
+
+
 async def test_a_server_that_is_not_running_posts_nothing(bridge: SimulatedBridge, lock: SimulatedLock) -> None:
     bridge.callbacks.add("http://127.0.0.1:1/dead")
     lock.turn(3)
