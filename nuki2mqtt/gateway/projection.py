@@ -113,7 +113,8 @@ class Projection:
             self._say_snapshot(snapshot, topic, again=again)
         shown.snapshot, shown.topic = snapshot, topic
         is_online = not snapshot.stale
-        self._say(self._tree.availability(topic), render_availability(is_online=is_online), Rank.DEVICE)
+        said = self._tree.availability(topic), render_availability(is_online=is_online)
+        self._publications.say(*said, Rank.DEVICE, is_last=True)
         self._discover_device(snapshot, topic)
 
     @property

@@ -87,9 +87,24 @@ class Publications:
         """Whether nothing waits and nothing is under way."""
         return not self._under_way and not self._dirty and not self._events and not self._failures and not self._replies
 
-    def say(self, topic: str, payload: bytes, rank: Rank, *, qos: int = 1, again: bool = False) -> None:
-        """Make this the retained payload of the topic; an equal one is said anew only if `again`."""
+    def say(
+        self,
+        topic: str,
+        payload: bytes,
+        rank: Rank,
+        *,
+        qos: int = 1,
+        again: bool = False,
+        is_last: bool = False,
+    ) -> None:
+        """Make this the retained payload of the topic; an equal one is said anew only if `again`.
+
+        `is_last`: it goes out after all that waits now, also if an earlier payload of it waits before that.
+        """
         said = _Said(payload, rank, qos)
+        if is_last and topic in self._dirty:
+            del self._dirty[topic]
+            again = True
         if again or self._wanted.get(topic) != said:
             self._wanted[topic] = said
             self._dirty[topic] = None

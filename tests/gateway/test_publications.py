@@ -85,6 +85,35 @@ def test_only_the_newest_payload_of_a_topic_waits() -> None:
     assert publications.said("b") is None
 
 
+def test_what_is_to_be_last_goes_out_after_what_was_said_again_since() -> None:
+    """`online` over a snapshot that says stale would be a lie, however short."""
+    publications = opened()
+    publications.say("lock", b"stale", DEVICE)
+    publications.say("lock/availability", b"offline", DEVICE, is_last=True)
+    first = publications.flush(0)
+    publications.say("lock", b"older", DEVICE)
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+    publications.say("other", b"1", DEVICE)
+    publications.say("lock", b"fresh", DEVICE)
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+
+    assert said(first) == [("lock", "stale"), ("lock/availability", "offline")]
+    assert take(publications) == [("lock", "fresh"), ("other", "1"), ("lock/availability", "online")]
+
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+
+    assert take(publications) == []
+
+
+def test_an_old_offline_that_still_waits_does_not_become_an_early_online() -> None:
+    publications = opened()
+    publications.say("lock/availability", b"offline", DEVICE, is_last=True)
+    publications.say("lock", b"fresh", DEVICE)
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+
+    assert take(publications) == [("lock", "fresh"), ("lock/availability", "online")]
+
+
 def test_nothing_is_said_without_a_connection() -> None:
     publications = Publications()
     publications.say("a", b"1", DEVICE)
