@@ -283,7 +283,7 @@ class Devices:
             if is_hint and is_contrary:
                 doubt = Doubt.CONTRADICTED
             elif not is_same and not is_older and not is_contrary and device.link == link:
-                events = self._take_batteries(device, entry_state, time, now)
+                events = self._take_rest(device, entry_state, time, now)
         return Verdict(
             nuki_id=device.nuki_id,
             events=events + ring_events,
@@ -441,16 +441,27 @@ class Devices:
             return ()
         return changes_between(device.device_type, held, state, door_before, seen, source)
 
-    def _take_batteries(self, device: _Device, entry: DeviceState, time: float, now: Moment) -> tuple[DeviceEvent, ...]:
-        """An entry that is older than a belated callback, and agrees with it, knows the batteries at least as well."""
+    def _take_rest(self, device: _Device, entry: DeviceState, time: float, now: Moment) -> tuple[DeviceEvent, ...]:
+        """An entry that is older than a belated callback, and agrees with it.
+
+        It knows the batteries at least as well, and perhaps a door or a mode of which the callback did not speak.
+        """
         held = device.state
         if held is None:
             return ()
         merged = self._merge(device, entry)
-        keypad = merged.keypad_battery_critical
-        device.state = replace(held, battery=merged.battery, keypad_battery_critical=keypad)
+        device.state = replace(
+            held,
+            mode_code=_newer(held.mode_code, entry.mode_code),
+            door_code=_newer(held.door_code, entry.door_code),
+            battery=merged.battery,
+            keypad_battery_critical=merged.keypad_battery_critical,
+        )
         seen = now.wall - timedelta(seconds=now.monotonic - time)
-        return changes_between(device.device_type, held, device.state, device.definite_door, seen, Source.LIST)
+        door_before = device.definite_door
+        if device.state.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE}:
+            device.definite_door = device.state.door_code
+        return changes_between(device.device_type, held, device.state, door_before, seen, Source.LIST)
 
     def _ring_events(
         self,

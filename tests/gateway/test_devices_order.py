@@ -469,3 +469,16 @@ def test_each_further_entry_that_is_stamped_older_raises_the_doubt_again() -> No
     assert (first, second) == (Doubt.CONTRADICTED, Doubt.CONTRADICTED)
     assert seen.listed(230, UNLOCKED, -3400).doubt is None
     assert seen.held[0] == 3
+
+
+def test_an_entry_older_than_a_callback_that_agrees_tells_the_door_of_which_the_callback_did_not_speak() -> None:
+    """After a start a callback came first, without the door; nothing else may be told of it for hours."""
+    seen = Seen()
+    seen.listed(8, None, None)
+    seen.called(10, state(3))
+    verdict = seen.listed(12, state(3, 3), 4)
+    door = seen.devices.snapshot(LOCK).door_code
+
+    assert seen.held == (3, "callback", wall(10))
+    assert (door, verdict.events, verdict.doubt) == (3, (), None)
+    assert [event.event_type for event in seen.listed(40, state(3, 2), 35).events] == ["door_closed"]
