@@ -353,7 +353,8 @@ def join_tried(tried: Iterable[Tried]) -> tuple[Tried, ...]:
             kept.append(one)
             continue
         better = kept[at]
-        if one.verdict is better.verdict:  # else it is an address where it is no more
+        # A busy one may be the real Bridge, and who answers first its impostor. Elsewhere it is no more.
+        if one.verdict in {better.verdict, Verdict.UNCLEAR}:
             candidate = replace(better.candidate, how=_ways(better.candidate, one.candidate))
             kept[at] = replace(better, candidate=candidate, also=(*better.also, one.candidate.link))
     return tuple(kept)

@@ -347,6 +347,13 @@ def test_one_bridge_at_two_addresses_is_one_line() -> None:
     )
 
 
+def test_a_bridge_that_is_busy_does_not_vanish_behind_another_with_its_id() -> None:
+    answers, busy = at("192.0.2.9", How.MDNS), at("192.0.2.10", How.MDNS)
+    joined = join_tried([Tried(answers, Verdict.BRIDGE, ""), Tried(busy, Verdict.UNCLEAR, "")])
+
+    assert joined == (Tried(answers, Verdict.BRIDGE, "", ("192.0.2.10:8080",)),)
+
+
 # --- Whatever comes -------------------------------------------------------------------------------------------------
 
 TEXT = st.text(max_size=40)
