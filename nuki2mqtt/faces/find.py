@@ -121,7 +121,7 @@ def lines(ways: frozenset[How], found: Search, known: Known) -> Iterator[str]:
         yield from _describe(one, known)
     if any(one.verdict is Verdict.BRIDGE for one in found.tried):
         return
-    yield from _advice(ways, found)
+    yield from _advice(ways, found, known)
 
 
 def _describe(one: Tried, known: Known) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _who(candidate: Candidate) -> str:
     return "Bridge" if candidate.server_id is None else f"Bridge with server ID {candidate.server_id}"
 
 
-def _advice(ways: frozenset[How], found: Search) -> Iterator[str]:
+def _advice(ways: frozenset[How], found: Search, known: Known) -> Iterator[str]:
     if not ways:
         yield (
             "Nothing was searched: find.mdns is off in your settings, and there is no known Bridge whose host name "
@@ -159,6 +159,8 @@ def _advice(ways: frozenset[How], found: Search) -> Iterator[str]:
         )
     elif not found.tried:
         yield "No Bridge was found. That does not mean there is none: most do not announce themselves."
+    if known.bridges:
+        yield "Whether the Bridges in your settings answer is not asked here: nuki2mqtt check asks them."
     yield "What to check, in this order:"
     steps = [
         "Is the HTTP API on? Nuki app: Manage my devices > Bridge > HTTP API; its address and port stand there, too.",
@@ -200,6 +202,6 @@ def _one_as_json(one: Tried, known: Known) -> dict[str, Any]:
         "verdict": str(one.verdict),
         "text": printable(one.text),
         "configured": known.at_its_place(candidate) is not None,
-        "settings": text,
+        "settings": text if is_one else None,
         "next": command if is_one else None,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -66,6 +67,16 @@ async def test_connects_subscribes_receives_and_publishes(broker_of: BrokerOf, p
             MqttPublished(second),
         ]
         assert not one.reasons
+
+
+async def test_a_small_message_does_not_wait_for_the_acknowledgement_of_the_one_before() -> None:
+    async with any_broker() as broker, linked(broker) as one:
+        await one.ready()
+        connection = one.link._connection
+        assert connection is not None
+        wire = connection._client._client.socket()
+        assert isinstance(wire, socket.socket)
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_messages_arrive_in_the_order_they_were_published() -> None:

@@ -170,6 +170,21 @@ def test_json() -> None:
     }
 
 
+def test_what_does_not_answer_is_not_said_to_be_in_order() -> None:
+    knows = known(BridgeSettings(host="192.0.2.10", token=Secret("0123456789")))
+    silent = Search((Tried(candidate(), Verdict.SILENT, "does not answer"),))
+    [shown] = as_json(silent, knows)["found"]
+
+    assert (shown["configured"], shown["settings"], shown["next"]) == (True, None, None)
+
+
+def test_who_has_bridges_in_the_settings_is_told_who_asks_them() -> None:
+    ways = frozenset({How.MDNS})
+
+    assert "nuki2mqtt check asks them" in "\n".join(lines(ways, Search(), known(BridgeSettings(host="192.0.2.10"))))
+    assert "nuki2mqtt check" not in "\n".join(lines(ways, Search(), known()))
+
+
 # --- The verb -------------------------------------------------------------------------------------------------------
 
 

@@ -201,6 +201,7 @@ class Hand:
 
     gateway: Gateway
     monotonic: float = ZERO
+    is_synchronised: bool = True
 
     @classmethod
     def with_config(cls, config: str = CONFIG, memory: Memory | None = None, *, started: float = 0.0) -> "Hand":
@@ -213,7 +214,7 @@ class Hand:
 
     @property
     def moment(self) -> Moment:
-        return Moment(self.monotonic, wall(self.now), is_synchronised=True)
+        return Moment(self.monotonic, wall(self.now), is_synchronised=self.is_synchronised)
 
     def tell(self, event: Event) -> list[Effect]:
         return self.gateway.handle(event, self.moment)

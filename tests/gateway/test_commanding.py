@@ -452,6 +452,18 @@ def test_before_an_opening_order_goes_out_its_entry_is_in_the_state_file() -> No
     )
 
 
+def test_a_clock_that_is_trusted_only_because_the_settings_say_so_dates_no_entry() -> None:
+    site = Site.at_work(f"{CONFIG}commands: {{trust_clock: always}}\n")
+    for link in site.hand.gateway._following.links.values():
+        link.facts.clock = None  # no Bridge confirms ours
+    site.hand.is_synchronised = False
+    site.effects.clear()
+    site.set({"action": "unlock", "transaction": "a", "ts": wall(site.hand.now).isoformat()})
+    (entry,) = only(site.effects, Remember)[0].memory.journal.values()
+
+    assert (entry.key, entry.is_dated) == ('"a"', False)
+
+
 def test_accepted_is_said_before_the_order_goes_out() -> None:
     site = Site.at_work()
     site.effects.clear()
