@@ -147,8 +147,9 @@ async def test_retained_messages_go_to_those_who_subscribe_only(broker: Embedded
             heard = await fourth.wait_for(lambda heard: heard.topic == "t")
             assert (heard.payload, heard.retain, heard.qos) == (b"kept", True, 1)
             await first.publish("other", b"now")
-            for ear in (second, third):
+            for ear in (first, second, third):
                 await ear.wait_for(lambda heard: heard.topic == "other")
+            for ear in (second, third):
                 assert ear.topics == ["other"]
             assert [heard.retain for heard in first.heard] == [False, False]
 
