@@ -45,6 +45,7 @@ STOP_S = 4.0  # container engines kill after 10 s, and the broker is given some 
 ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST})
 BORN_MIN_S = 1.0
 BORN_SPAN_S = 4.0
+_ACKNOWLEDGEMENTS = (MqttPublished, MqttRefused, MqttReceived, MemorySaved)
 
 
 class Gateway:
@@ -144,9 +145,9 @@ class Gateway:
                 effects = self._stop(now)
             case _:
                 assert_never(event)
-        is_ack = isinstance(event, MqttPublished | MqttRefused | MqttReceived | MemorySaved)
+        is_ack = isinstance(event, _ACKNOWLEDGEMENTS)
         may_show = not is_ack or self._taking.has_something_to_show
-        by = event.link if isinstance(event, BridgeAnswered | CallbackReceived) else None
+        by = event.link if isinstance(event, (BridgeAnswered, CallbackReceived)) else None
         return effects + self._settle(now, is_new=is_new, may_show=may_show, by=by)
 
     def handle_timer(self, now: Moment) -> list[Effect]:

@@ -15,6 +15,9 @@ LONGEST = 20_000  # replies that wait for the broker (docs/decisions/0027)
 INBOX = 1000
 LEASE_S = 900.0 + 120.0  # it is looked at every 900 s (docs/architecture.md), between other requests
 
+_LEAVES = (str, bytes, int, float, type(None))
+_COLLECTIONS = (list, tuple, set, frozenset, deque, Mapping)
+
 
 class OneSlotIsOurs(Invariant):
     """Looks at every Bridge's slots after each request that changes them, and at rest."""
@@ -127,10 +130,10 @@ def weigh(root: object) -> tuple[int, int]:
     longest = 0
     while waiting:
         one = waiting.pop()
-        if id(one) in seen or isinstance(one, str | bytes | int | float | type(None)):
+        if id(one) in seen or isinstance(one, _LEAVES):
             continue
         seen.add(id(one))
-        if isinstance(one, Mapping | list | tuple | set | frozenset | deque):
+        if isinstance(one, _COLLECTIONS):
             longest = max(longest, len(one))
         waiting.extend(_parts(one))
     return len(seen), longest
@@ -139,7 +142,7 @@ def weigh(root: object) -> tuple[int, int]:
 def _parts(one: object) -> Iterable[Any]:
     if isinstance(one, Mapping):
         return [*one.keys(), *one.values()]
-    if isinstance(one, list | tuple | set | frozenset | deque):
+    if isinstance(one, _COLLECTIONS):
         return list(one)
     if is_dataclass(one) and not isinstance(one, type):
         return [getattr(one, each.name, None) for each in fields(one)]
