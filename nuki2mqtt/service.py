@@ -18,6 +18,8 @@ from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
+    BridgeAskedToPair,
+    BridgeOrdered,
     BridgePaired,
     CallbackDoorFailed,
     CallbackDoorOpened,
@@ -26,18 +28,23 @@ from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     Effect,
     Event,
+    FindBridges,
     Level,
     Log,
     Memory,
     MemoryNotSaved,
     MemorySaved,
     OpenCallbackDoor,
+    PairBridge,
     Publish,
+    ReachBridge,
     Remember,
     SetLogLevel,
     Stop,
     StopRequested,
 )
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest
 from nuki2mqtt.protocol.bridge_auth import sign
 from nuki2mqtt.protocol.settings import Settings
 
@@ -100,6 +107,7 @@ class Service:
         self._mqtt = network.mqtt(self._inbox.put)
         self._http = network.http()
         self._door = network.door(self._accept)
+        self._finder = network.finder()
         self._hosts = {bridge.link: (bridge.host, bridge.port) for bridge in settings.bridges}
         self._call_limits: dict[tuple[str, int], float] = {}
         # What is said by ourselves and finds the inbox full; it goes before what others say.
@@ -186,8 +194,17 @@ class Service:
                 case ConnectMqtt():
                     self._mqtt.connect(effect)
                 case CallBridge(link, call_id) as call:
-                    self._call_limits[link, call_id] = self._clock.now().monotonic + call.request.timeout_s
+                    begun = self._clock.now().monotonic
+                    self._call_limits[link, call_id] = begun + call.request.timeout_s
+                    if call.not_after is not None:  # before anything that has come meanwhile
+                        self._own_events.append(BridgeOrdered(link, call_id, begun))
                     start(f"bridge {link}", self._call(call))
+                case ReachBridge(link, host, port):
+                    self._hosts[link] = (host, port)
+                case FindBridges() as order:
+                    start("find", self._find(order))
+                case PairBridge() as order:
+                    start(f"pair {order.link}", self._pair(order))
                 case OpenCallbackDoor() as order:
                     start("callback door", self._open_door(order))
                 case Remember(memory):
@@ -216,6 +233,21 @@ class Service:
             event = BridgeAnswered(call.link, call.call_id, error)
         self._call_limits.pop((call.link, call.call_id), None)
         await self._inbox.put(event)
+
+    async def _find(self, order: FindBridges) -> None:
+        await self._inbox.put(await self._finder.find(order))
+
+    async def _pair(self, order: PairBridge) -> None:
+        outcome: Secret | BridgeError | None
+        try:
+            answer, _ = await self._http.send(order.host, order.port, AuthRequest(), {})
+        except BridgeError as error:
+            outcome = error
+        else:
+            outcome = answer.token if isinstance(answer, AuthAnswer) else None
+        if isinstance(outcome, Secret):
+            register_secret(outcome)
+        await self._inbox.put(BridgeAskedToPair(order.link, outcome))
 
     async def _open_door(self, order: OpenCallbackDoor) -> None:
         for path in order.paths:

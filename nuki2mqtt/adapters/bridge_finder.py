@@ -13,6 +13,8 @@ from nuki2mqtt.adapters.cloud_list import ask_cloud
 from nuki2mqtt.adapters.hostnames import resolve
 from nuki2mqtt.adapters.mdns import browse
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway.vocabulary import BridgesFound, FindBridges
+from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.bridge_api import InfoRequest
 from nuki2mqtt.protocol.discovery import (
     NOTHING,
@@ -20,14 +22,17 @@ from nuki2mqtt.protocol.discovery import (
     Found,
     HostName,
     Tried,
+    Verdict,
     find_in_names,
     find_in_service,
     join_found,
     join_tried,
     judge,
 )
+from nuki2mqtt.protocol.settings import FindSettings
 
 MOST_CANDIDATES = 32
+MDNS_S = 5.0  # what does not answer a question by mDNS within 3 s will not
 AT_A_TIME = 4
 _CONNECT_S = 3.0
 _ANSWER_S = 5.0  # for all of it
@@ -35,12 +40,17 @@ _ANSWER_S = 5.0  # for all of it
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """In which ways to search: None or empty leaves one out; `at` limits mDNS to these addresses of this computer."""
+    """In which ways to search: None or empty leaves one out; `at` limits mDNS to these addresses of this computer.
+
+    What is at one of the `followed` addresses (host:port) or has one of these IDs is asked by somebody else already.
+    """
 
     mdns_s: float | None = None
     host_names: tuple[HostName, ...] = ()
     cloud_url: str | None = None
     at: tuple[str, ...] = ()
+    followed: frozenset[str] = frozenset()
+    followed_ids: frozenset[NukiId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,33 @@ async def search(plan: SearchPlan) -> Search:
     notes = found.notes
     if len(found.candidates) > MOST_CANDIDATES:
         notes += (f"{len(found.candidates)} addresses were found; only the best {MOST_CANDIDATES} are asked.",)
-    tried = await probe(found.candidates[:MOST_CANDIDATES])
+    candidates = found.candidates[:MOST_CANDIDATES]
+    followed = [one for one in candidates if one.link in plan.followed or one.ids & plan.followed_ids]
+    tried = await probe([one for one in candidates if one not in followed])
+    tried += [Tried(one, Verdict.BRIDGE, "is followed already") for one in followed]
     return Search(join_tried(tried), notes, tuple(text for part in parts for text in part.warnings))
+
+
+class BridgeFinder:
+    """The search of a service: in the ways that its settings permit."""
+
+    def __init__(self, settings: FindSettings, cloud_url: str, *, at: tuple[str, ...] = ()) -> None:
+        self._settings = settings
+        self._cloud_url = cloud_url
+        self._at = at
+
+    async def find(self, order: FindBridges) -> BridgesFound:
+        """What was found; never raises for what the network does."""
+        plan = SearchPlan(
+            mdns_s=MDNS_S if self._settings.mdns else None,
+            host_names=order.names,
+            cloud_url=self._cloud_url if self._settings.cloud else None,
+            at=self._at,
+            followed=order.followed,
+            followed_ids=order.followed_ids,
+        )
+        found = await search(plan)
+        return BridgesFound(found.tried, (*found.warnings, *found.notes))
 
 
 async def _by_mdns(plan: SearchPlan) -> _Part:

@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from nuki2mqtt.adapters.bridge_finder import BridgeFinder
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.callback_server import CallbackServer
 from nuki2mqtt.adapters.clock import Clock, Entropy
 from nuki2mqtt.adapters.mqtt_link import Emit, MqttLink
-from nuki2mqtt.gateway.vocabulary import CallbackPath, CallbackReceived, ConnectMqtt, Publish
+from nuki2mqtt.gateway.vocabulary import (
+    BridgesFound,
+    CallbackPath,
+    CallbackReceived,
+    ConnectMqtt,
+    FindBridges,
+    Publish,
+)
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_words import SenderCheck
@@ -66,6 +74,14 @@ class DoorPort(AbstractAsyncContextManager["DoorPort"], Protocol):
         ...
 
 
+class FinderPort(Protocol):
+    """Who searches for Bridges, as `adapters.bridge_finder` does."""
+
+    async def find(self, order: FindBridges) -> BridgesFound:
+        """What was found; never raises for what the network does."""
+        ...
+
+
 class Network(Protocol):
     """Every way out of this process, made once per service."""
 
@@ -79,6 +95,10 @@ class Network(Protocol):
 
     def door(self, accept: Callable[[CallbackReceived], bool]) -> DoorPort:
         """Where Bridges knock; `accept` says whether there is room for it."""
+        ...
+
+    def finder(self) -> FinderPort:
+        """Who searches for Bridges."""
         ...
 
 
@@ -102,3 +122,7 @@ class SystemNetwork:
     def door(self, accept: Callable[[CallbackReceived], bool]) -> DoorPort:
         """An HTTP server."""
         return CallbackServer(accept, clock=self._clock)
+
+    def finder(self) -> FinderPort:
+        """mDNS, host names and Nuki's list, as the settings permit."""
+        return BridgeFinder(self._settings.find, self._settings.nuki_web.base_url)

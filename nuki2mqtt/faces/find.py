@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nuki2mqtt.adapters.address import plain_address
-from nuki2mqtt.adapters.bridge_finder import Search, SearchPlan, search
+from nuki2mqtt.adapters.bridge_finder import MDNS_S, Search, SearchPlan, search
 from nuki2mqtt.adapters.container import is_in_container
 from nuki2mqtt.adapters.hostnames import resolve
 from nuki2mqtt.adapters.log_output import configure_logging
@@ -20,7 +20,7 @@ from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
 from nuki2mqtt.protocol.settings import BridgeSettings
 
-SECONDS = 5.0  # what does not answer a question by mDNS within 3 s will not
+SECONDS = MDNS_S
 _WAYS = {How.HOST_NAME: "its host name", How.MDNS: "mDNS", How.CLOUD: "Nuki's list"}
 _LINE = 200
 

@@ -22,7 +22,7 @@ class BridgeFacts:
         self.started: datetime | None = None
         self.was_rebooted = False
         self.was_clock_set = False
-        self._settings = settings
+        self.settings = settings  # where it is now
         self._booted: float | None = None
 
     def read(self, bridge_id: NukiId, answer: InfoAnswer, sent: float, now: Moment) -> None:
@@ -38,8 +38,8 @@ class BridgeFacts:
                 self.started = now.wall - timedelta(seconds=answer.uptime_s)
         self.view = BridgeView(
             bridge_id=bridge_id,
-            host=self._settings.host,
-            port=self._settings.port,
+            host=self.settings.host,
+            port=self.settings.port,
             bridge_type=answer.bridge_type,
             firmware=answer.firmware,
             wifi_firmware=answer.wifi_firmware,

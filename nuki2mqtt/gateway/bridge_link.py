@@ -6,6 +6,8 @@ failed request comes again after a growing delay, for which orders do not wait; 
 whether it may be is decided by `commands`.
 """
 
+from dataclasses import replace
+from datetime import timedelta
 from math import inf
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
@@ -16,7 +18,16 @@ from nuki2mqtt.gateway.bridge_jobs import ONCE, Job, JobKind, Orders, Questions
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_registration import CallbackRegistration
 from nuki2mqtt.gateway.forced_reads import ForcedReads
-from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeMemory, CallBridge, Effect, Level, Log, Moment
+from nuki2mqtt.gateway.vocabulary import (
+    BridgeAnswered,
+    BridgeMemory,
+    CallBridge,
+    Effect,
+    Level,
+    Log,
+    Moment,
+    ReachBridge,
+)
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
@@ -33,6 +44,7 @@ from nuki2mqtt.protocol.bridge_api import (
     SuccessAnswer,
     hide_secrets,
 )
+from nuki2mqtt.protocol.bridge_auth import AuthMode
 from nuki2mqtt.protocol.bridge_texts import hide
 from nuki2mqtt.protocol.settings import BridgeSettings, PollSettings
 
@@ -47,11 +59,20 @@ _MOST_TOKENS = 8
 
 
 class BridgeLink:
-    """The queue, cadence and health of one configured Bridge."""
+    """The queue, cadence and health of one Bridge, configured or `is_learnt`.
 
-    def __init__(self, settings: BridgeSettings, poll: PollSettings, memory: BridgeMemory) -> None:
+    `settings` say where it is now, `link` is its name for ever. `dead_since`: since when (monotonic seconds) it
+    refuses every connection or is silent; None once it has answered anything.
+    """
+
+    def __init__(
+        self, settings: BridgeSettings, poll: PollSettings, memory: BridgeMemory, *, is_learnt: bool = False
+    ) -> None:
         self.settings = settings
         self.link = settings.link
+        self.is_learnt = is_learnt
+        self.dead_since: float | None = None
+        self._home: BridgeSettings | None = None  # where it was, as long as another address is on trial
         self.bridge_id = settings.id or memory.bridge_id
         self.token = settings.token or memory.token
         self._tokens = [] if self.token is None else [self.token]  # all that the Bridge was shown in this run
@@ -93,7 +114,8 @@ class BridgeLink:
     def memory(self) -> BridgeMemory:
         """What to remember: a token only if it was handed over, a mode only if it was found out."""
         handed_over = self.token if self.token != self.settings.token else None
-        return BridgeMemory(self.bridge_id, handed_over, self.ladder.learnt)
+        place = (self._home or self.settings).link
+        return BridgeMemory(self.bridge_id, handed_over, self.ladder.learnt, None if place == self.link else place)
 
     @property
     def queue(self) -> int:
@@ -138,6 +160,12 @@ class BridgeLink:
         self.reads.clear()
         self.callback.stop()
 
+    def pause(self) -> bool:
+        """Ask nothing until `start` or `pair`; False while a request is under way."""
+        if self._in_flight is None:
+            self.stop()
+        return self._in_flight is None
+
     def pair(self, token: Secret, now: Moment, *, replace_bridge: bool) -> None:
         """Use a new token from now on; with `replace_bridge` another Bridge may answer here, too."""
         self.token = token
@@ -167,6 +195,38 @@ class BridgeLink:
         self.is_verified = False
         self.problem = problem
         return [Log(Level.ERROR, problem)]
+
+    # --- Moving -------------------------------------------------------------------------------------
+
+    @property
+    def may_move(self) -> bool:
+        """Whether it may be asked elsewhere: nobody has configured its address, and no readable token goes there."""
+        return self.is_learnt and self.ladder.proven in {AuthMode.ENCRYPTED, AuthMode.HASHED}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way and no other address is on trial."""
+        return self.can_be_asked and self._in_flight is None and self._home is None
+
+    def try_address(self, place: BridgeSettings, now: Moment) -> list[Effect]:
+        """Ask who is there, once; whoever is not this Bridge, or says nothing, is not asked again."""
+        self._home = self.settings
+        self.is_verified = False
+        self._due[JobKind.INFO] = now.monotonic
+        self._earliest = self._gap_until
+        return [*self._go_to(place), Log(Level.WARNING, bridge_problems.trying(self.link, self.bridge_id, place.link))]
+
+    def _go_to(self, place: BridgeSettings) -> list[Effect]:
+        self.settings = replace(self.settings, host=place.host, port=place.port)
+        self.facts.settings = self.settings
+        return [ReachBridge(self.link, place.host, place.port)]
+
+    def _go_home(self, home: BridgeSettings, why: str, now: Moment) -> list[Effect]:
+        text = bridge_problems.not_there(self.bridge_id, self.settings.link, why, home.link)
+        self._home, self.is_verified = None, False
+        self._plan(JobKind.INFO, now.monotonic + _LONGEST_RETRY_S)
+        self._earliest = now.monotonic + _LONGEST_RETRY_S
+        return [*self._go_to(home), Log(Level.WARNING, text)]
 
     # --- Orders and questions ----------------------------------------------------------------------
 
@@ -332,8 +392,14 @@ class BridgeLink:
         answer = self.hide_secrets(event.answer)
         if isinstance(answer, BridgeError) and answer.kind is BridgeErrorKind.TOO_LATE:
             return job, []  # nobody was asked
+        if isinstance(answer, BridgeError) and self._home is not None:
+            return job, self._go_home(self._home, str(answer), now)
+        is_dead = isinstance(answer, BridgeError) and answer.kind in {BridgeErrorKind.REFUSED, BridgeErrorKind.TIMEOUT}
+        self.dead_since = (sent if self.dead_since is None else self.dead_since) if is_dead else None
         if isinstance(answer, BridgeError):
             return job, self._failed(job, answer, now, is_clock_trusted=is_clock_trusted)
+        if self._home is not None and isinstance(answer, InfoAnswer) and self.bridge_id not in _ids_of(answer):
+            return job, self._go_home(self._home, "another Bridge is there", now)
         effects = self._recovered(job.kind)
         self.ladder.accepted()
         match job.kind:
@@ -344,7 +410,7 @@ class BridgeLink:
             case JobKind.LOCK_STATE if job.nuki_id is not None and isinstance(answer, LockStateAnswer):
                 self.reads.answered(job.nuki_id, now.monotonic, has_reached=answer.success)
             case JobKind.INFO if isinstance(answer, InfoAnswer):
-                effects += self._informed(answer, sent, now)
+                effects += self._informed(answer, sent, now, arrival_of(event, now))
             case JobKind.ASKED if isinstance(answer, CallbackListAnswer):
                 self.facts.saw_slots(answer.slots)
             case JobKind.SLOTS if isinstance(answer, CallbackListAnswer):
@@ -378,14 +444,14 @@ class BridgeLink:
         if self._problem_kind is None or self._problem_job not in {kind, *ONCE}:
             return []
         self.problem = self._problem_kind = self._problem_job = None
-        return [Log(Level.INFO, f"Bridge {self.link} answers again.")]
+        return [Log(Level.INFO, f"Bridge {self.settings.link} answers again.")]
 
-    def _informed(self, answer: InfoAnswer, sent: float, now: Moment) -> list[Effect]:
+    def _informed(self, answer: InfoAnswer, sent: float, now: Moment, arrival: Moment) -> list[Effect]:
         self._plan(JobKind.INFO, sent + self._poll.info_s)
         seen = answer.bridge_id or self.settings.id
         self.facts.was_rebooted = self.facts.was_clock_set = False
         expected = self.bridge_id
-        told = {answer.hardware_id, answer.server_id} - {None}
+        told = _ids_of(answer)
         if seen is not None and expected is not None and told and expected not in told:
             return self.end_contact(bridge_problems.other_bridge(self.settings, expected, seen))
         if seen is None:
@@ -395,11 +461,14 @@ class BridgeLink:
             return [Log(Level.WARNING, text)] if is_new else []
         effects: list[Effect] = []
         if self.problem is not None and self._problem_kind is None:
-            effects.append(Log(Level.INFO, f"Bridge {self.link} is {seen}."))
+            effects.append(Log(Level.INFO, f"Bridge {self.settings.link} is {seen}."))
             self.problem = None
         self.is_verified = True
         self.bridge_id = seen
-        self.facts.read(seen, answer, sent, now)
+        if self._home is not None:
+            effects.append(Log(Level.WARNING, bridge_problems.moved(seen, self._home.link, self.settings.link)))
+            self._home = None
+        self.facts.read(seen, answer, sent, arrival)
         if self.facts.was_rebooted:
             self.verify_lease(now)
         return effects
@@ -443,8 +512,20 @@ class BridgeLink:
 
     def _tell(self, job: Job, error: BridgeError, now: Moment) -> list[Effect]:
         if error.kind is BridgeErrorKind.TOKEN_REFUSED and not self.ladder.is_exhausted:
-            return [Log(Level.DEBUG, f"Bridge {self.link} refused the token; trying {self.ladder.mode} next.")]
+            return [Log(Level.DEBUG, f"Bridge {self.settings.link} refused the token; trying {self.ladder.mode} next.")]
         text = bridge_problems.failure(self.settings, error, now.wall)
         is_new = error.kind is not self._problem_kind
         self.problem, self._problem_kind, self._problem_job = text, error.kind, job.kind
         return [Log(Level.WARNING if is_new else Level.DEBUG, text)]
+
+
+def arrival_of(event: BridgeAnswered, now: Moment) -> Moment:
+    """When the answer came, on both clocks: it may have waited for us."""
+    if event.received is None:
+        return now
+    waited = timedelta(seconds=now.monotonic - event.received)
+    return replace(now, monotonic=event.received, wall=now.wall - waited)
+
+
+def _ids_of(answer: InfoAnswer) -> set[NukiId]:
+    return {one for one in (answer.hardware_id, answer.server_id) if one is not None}

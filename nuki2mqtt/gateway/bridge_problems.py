@@ -93,3 +93,50 @@ def container_address(link: str, host: str) -> str:
         "address of this machine in your network and publish the callback port, or use host networking. Polling "
         "goes on."
     )
+
+
+def trying(link: str, bridge_id: NukiId | None, place: str) -> str:
+    """A learnt Bridge is dead, and something calls itself like it."""
+    return f"Bridge {bridge_id} does not answer at {link}; asking at {place}, where it seems to be."
+
+
+def not_there(bridge_id: NukiId | None, place: str, why: str, home: str) -> str:
+    """What was found is not the Bridge."""
+    return (
+        f"Bridge {bridge_id} is not at {place} ({why}): going on at {home}. If something else in your network calls "
+        "itself so, find out what."
+    )
+
+
+def moved(bridge_id: NukiId, old: str, new: str) -> str:
+    """A learnt Bridge has another address now."""
+    return f"Bridge {bridge_id} has moved from {old} to {new}, and is followed there."
+
+
+def followed_elsewhere(bridge_id: NukiId | None, old: str, new: str) -> str:
+    """A learnt Bridge was paired anew at another address."""
+    return f"Bridge {bridge_id} is followed at {new} now, and not at {old} any more."
+
+
+def seems_moved(bridge: BridgeSettings, bridge_id: NukiId, place: BridgeSettings, *, is_listed: bool) -> str:
+    """A Bridge is dead and seems to be elsewhere, where we do not go by ourselves."""
+    port = "" if place.port == bridge.port else f" and port: {place.port}"
+    step = f"set host: {place.host}{port} in `bridges`" if is_listed else f"run: {pair_command(place)}"
+    return (
+        f"Bridge {bridge_id} does not answer at {bridge.link}, and something that calls itself so does at "
+        f"{place.link}. If the Nuki app or your router has it there, too, {step}"
+    )
+
+
+def found_unpaired(bridge_id: NukiId | None, place: BridgeSettings, how: str) -> str:
+    """A Bridge that nobody has paired with yet."""
+    who = "A Nuki Bridge" if bridge_id is None else f"Nuki Bridge {bridge_id}"
+    return f"{who} is at {place.link} (found by {how}). Pair with it: {pair_command(place)}"
+
+
+def none_found() -> str:
+    """There is nobody to follow."""
+    return (
+        "No Bridge is configured or paired, and none was found: most do not announce themselves. Look up its address "
+        "in the Nuki app (Manage my devices > Bridge > HTTP API) or in your router, then: nuki2mqtt pair --host ADDRESS"
+    )

@@ -74,14 +74,16 @@ class CommandJournal:
     def _with_room_for(self, entry: JournalEntry) -> dict[str, JournalEntry]:
         """What closes never drives out what opens: without that a door may open twice after a crash.
 
-        Of both what has ended goes first: what has not still needs its end.
+        Of what closes what has ended goes first, since what has not still needs its end. Of what opens first goes what
+        has no key: an end that is missing does less harm than a door that opens twice.
         """
         entries = dict(self.entries)
         closing = {entry_id: one for entry_id, one in entries.items() if not one.opens}
         if closing and (len(entries) >= MOST_KEYS or (not entry.opens and len(closing) >= MOST_CLOSING)):
             del entries[_least_needed(closing)]
         elif entry.opens and len(entries) >= MOST_KEYS:
-            del entries[_least_needed(entries)]
+            keyless = {entry_id: one for entry_id, one in entries.items() if one.key is None}
+            del entries[_least_needed(keyless or entries)]
         return entries
 
     def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:

@@ -13,6 +13,7 @@ from nuki2mqtt.protocol.topics import TopicTree
 
 JOIN_S = 5.0
 STILL_MOVING_S = 60.0  # a motor, a latch held open, the delay of lock 'n' go
+_MOST_RECENT = 8
 MAX_CORRELATION = 1024  # bytes; with more of it nothing is said on the response topic
 
 
@@ -47,6 +48,7 @@ class End:
 class Command:
     """One accepted command. Times are monotonic seconds.
 
+    `arrived`: when the message came, which may have waited for us until `received` (None: not known to have).
     `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
     `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
     `is_dated`: our wall clock could be believed when it came.
@@ -59,6 +61,7 @@ class Command:
     reply_to: ReplyTo
     received: float
     deadline: float
+    arrived: float | None = None
     age_s: float | None = None
     is_dated: bool = False
     phase: Phase = Phase.WAITING
@@ -75,6 +78,11 @@ class Command:
     journal_id: str | None = None
     end: End | None = None
     joined: "list[Command]" = field(default_factory=list)
+
+    @property
+    def came(self) -> float:
+        """When somebody gave it, as far as we know."""
+        return self.received if self.arrived is None else self.arrived
 
     @property
     def is_evident(self) -> bool:
@@ -127,12 +135,13 @@ class Command:
 class Lane:
     """The commands of one device.
 
-    `outstanding`: the link whose answer to a command that has ended is still to come. `sent`: what went out lately.
+    `recent`: those that had or have their turn, the newest last, with what moved last among them. `outstanding`: the
+    link whose answer to a command that has ended is still to come. `sent`: what went out lately.
     """
 
     active: Command | None = None
     queued: Command | None = None
-    last: Command | None = None
+    recent: list[Command] = field(default_factory=list)
     sent: list[Command] = field(default_factory=list)
     outstanding: str | None = None
 
@@ -147,6 +156,11 @@ class Lane:
         """The commands without an end, in the order of their turns."""
         return tuple(command for command in (self.active, self.queued) if command is not None)
 
+    def enter(self, command: Command) -> None:
+        """This command is the newest one now."""
+        kept = [one for one in self.recent if one is not command and (one.end is None or one.end.may_have_acted)]
+        self.recent = [*kept[-_MOST_RECENT:], command]
+
     def leave(self, command: Command) -> None:
         """This command has ended."""
         if command is self.active:
@@ -156,20 +170,21 @@ class Lane:
 
     def twin(self, command: Command) -> Command | None:
         """The command that this one is to be joined to: an equal one that has no answer, or was given just now."""
-        last = self.last
-        if last is self.queued and self.active is not None and last is not None and last.action is not command.action:
-            last = self.active  # what waits has not been sent: the last that moved anything is the one before it
-            is_bare_again = command.order.key is None and command.facts.opens
-            if not is_bare_again or command.received - last.received > JOIN_S:
-                return None
-        if last is None or last.action is not command.action:
-            return None
-        if last is self.queued or (last is self.active and self.is_busy):
+        last = self.recent[-1] if self.recent else None
+        is_equal = last is not None and last.action is command.action
+        if is_equal and (last is self.queued or (last is self.active and self.is_busy)):
             return last
-        # What did not act may be tried again at once.
-        has_acted = last.end is None or last.end.may_have_acted
-        is_again = command.order.key is None and command.facts.opens and command.received - last.received <= JOIN_S
-        return last if is_again and has_acted else None
+        if command.order.key is not None or not command.facts.opens:
+            return None
+        # A copy of what was given before. What came in between and moved nothing makes no other wish of it.
+        for one in reversed(self.recent):
+            if one.end is not None and not one.end.may_have_acted:
+                continue
+            if one.action is command.action:
+                return one if command.came - one.came <= JOIN_S else None
+            if one is not self.queued and one.phase is not Phase.WAITING:
+                return None
+        return None
 
     def still_bringing_about(self, now: float) -> frozenset[int]:
         """The states that the orders before may still bring about at this monotonic time."""

@@ -165,6 +165,7 @@ class Commanding:
                 order=order,
                 reply_to=reply_to,
                 received=now.monotonic,
+                arrived=message.received,
                 deadline=verdict.deadline,
                 age_s=verdict.age_s,
                 is_dated=self._following.is_clock_trusted(now, TrustClock.AUTO),

@@ -13,7 +13,18 @@ from nuki2mqtt.gateway.command_lane import Command, End, Lane
 from nuki2mqtt.gateway.command_life import BEFORE_THE_ANSWER, Phase, Turn, next_phase
 from nuki2mqtt.gateway.command_routes import CommandRoutes
 from nuki2mqtt.gateway.evidence import Observation, Trial
-from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, OrderEnded, OrderHeld, OrderSent, ReadEnded
+from nuki2mqtt.gateway.news import (
+    AskEnded,
+    ListEnded,
+    News,
+    OrderBegun,
+    OrderEnded,
+    OrderHeld,
+    OrderSent,
+    PairEnded,
+    ReadEnded,
+    SearchEnded,
+)
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.command import Evidence, Reason
 from nuki2mqtt.model.device import NukiId
@@ -70,7 +81,8 @@ class Commands:
             return Reason.BUSY
         if lane.queued is not None:
             self._turn(lane, lane.queued, Turn.SUPERSEDED, Reason.SUPERSEDED)
-        lane.queued = lane.last = command
+        lane.queued = command
+        lane.enter(command)
         command.due = command.deadline
         self._accept(command, Reason.QUEUED, now)
         return None
@@ -96,7 +108,8 @@ class Commands:
             self._supersede(lane, lane.active)
         if lane.queued is command:
             lane.queued = None
-        lane.active = lane.last = command
+        lane.active = command
+        lane.enter(command)
         command.due = command.deadline
         self._order(command, now, 0.0)
 
@@ -127,6 +140,8 @@ class Commands:
         match news:
             case OrderSent(nuki_id):
                 self._sent(nuki_id, now)
+            case OrderBegun(nuki_id, at):
+                self._begun(nuki_id, at)
             case OrderEnded():
                 self._answered(news, now)
             case OrderHeld(nuki_id, error):
@@ -135,7 +150,7 @@ class Commands:
                 self._observe(news, now)
             case ReadEnded():
                 self._read(news, now)
-            case ListEnded() | AskEnded():
+            case ListEnded() | AskEnded() | SearchEnded() | PairEnded():
                 pass
 
     def _sent(self, nuki_id: NukiId, now: Moment) -> None:
@@ -151,6 +166,13 @@ class Commands:
                 command.facts, before, now.monotonic, discounted=lane.still_bringing_about(now.monotonic)
             )
             lane.sent.append(command)
+
+    def _begun(self, nuki_id: NukiId, at: float) -> None:
+        """Only now it goes to the wire: what was seen while the state file was written proves nothing of it."""
+        lane = self._lanes.get(nuki_id)
+        command = None if lane is None else lane.active
+        if command is not None and command.trial is not None and command.phase is Phase.SENT and not command.repeats:
+            command.trial.sent = max(command.trial.sent, at)
 
     def _answered(self, news: OrderEnded, now: Moment) -> None:
         lane, answer = self._lanes.get(news.nuki_id), news.answer

@@ -39,6 +39,7 @@ _T = TypeVar("_T")
 STUCK_AFTER_S = 60.0
 # A Bridge whose clock was never set stamps its entries with any year; ours cannot count before year 1.
 _OLDEST_S = 10 * 365 * 86_400.0
+_NEVER = float("-inf")
 
 
 class Doubt(StrEnum):
@@ -69,12 +70,16 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Entry:
-    """The last `/list` entry of a device on one Bridge; `older`: the last one that came later, stamped older."""
+    """The last `/list` entry of a device on one Bridge; `older`: the last one that came later, stamped older.
+
+    `is_dated`: its stamp was not ahead of the Bridge's own clock when it was first seen.
+    """
 
     at: datetime | None
     time: float
     state: DeviceState | None
     is_ordered: bool = True
+    is_dated: bool = True
     older: tuple[datetime | None, DeviceState] | None = None
 
 
@@ -118,6 +123,11 @@ def _contradicts(entry: DeviceState, held: DeviceState) -> bool:
         return True
     pairs = ((entry.door_code, held.door_code), (entry.mode_code, held.mode_code))
     return any(one is not None and other is not None and one != other for one, other in pairs)
+
+
+def _differ(one: Battery, other: Battery) -> bool:
+    """Whether one is said to be low and the other not to be."""
+    return one.critical is not None and other.critical is not None and one.critical is not other.critical
 
 
 def _make_snapshot(device: _Device) -> Snapshot:
@@ -260,14 +270,17 @@ class Devices:
             device.keypad_listed_by.add(link)
             device.has_keypad = True
         ring_events = self._ring_events(device, entry_state, Source.LIST, link, clock, now)
-        if known is not None and is_older and known.older != (report.at, entry_state):
-            # It may be the newer one all the same, by a clock that was wrong when it stamped either of them.
-            known.older, device.is_hint_settled = (report.at, entry_state), False
+        # It may be the newest one all the same, by a clock that was wrong when it stamped this or a former one.
+        is_new_word = not is_same
+        if known is not None and is_older:
+            is_new_word, known.older = known.older != (report.at, entry_state), (report.at, entry_state)
+        # A stamp ahead of the Bridge's own clock is from a clock that was set since: it orders nothing, and when it was
+        # made nobody knows.
+        is_ahead = clock is not None and report.at is not None and _is_ahead(clock, report.at, now)
+        is_dated = known.is_dated if known is not None and is_same else not is_ahead
         if not is_older:
-            # A stamp ahead of the Bridge's own clock is from a clock that was set since: it orders nothing.
-            is_ahead = clock is not None and report.at is not None and _is_ahead(clock, report.at, now)
             is_ordered = not is_ahead and (not is_same or known is None or known.is_ordered)
-            device.entries[link] = _Entry(report.at, time, entry_state, is_ordered)
+            device.entries[link] = _Entry(report.at, time, entry_state, is_ordered, is_dated=is_dated)
         doubt: Doubt | None = None
         if is_same and device.source is Source.LIST and device.link == link:
             events: tuple[DeviceEvent, ...] = ()
@@ -278,8 +291,12 @@ class Devices:
             events = self._take(device, merged, Source.LIST, link, time, now)
         else:
             events, told_first = (), False
-            is_hint = (device.source is Source.CALLBACK or is_older) and not device.is_hint_settled
             is_contrary = device.state is not None and _contradicts(entry_state, device.state)
+            if is_same and device.state is not None and _differ(entry_state.battery, device.state.battery):
+                is_contrary = True  # of an entry that is new the batteries are taken
+            if is_new_word and is_contrary:
+                device.is_hint_settled = False
+            is_hint = (device.source is not Source.LIST or is_older) and not device.is_hint_settled
             if is_hint and is_contrary:
                 doubt = Doubt.CONTRADICTED
             elif not is_same and not is_older and not is_contrary and device.link == link:
@@ -288,8 +305,8 @@ class Devices:
             nuki_id=device.nuki_id,
             events=events + ring_events,
             doubt=doubt or self._stuck(device, entry_state, now),
-            is_newer_entry=not is_same and not is_older,
-            time=time,
+            is_newer_entry=not is_same and not is_older and is_dated,
+            time=time if is_dated else _NEVER,
             told_first_by_list=told_first or bool(ring_events),
         )
 
@@ -458,6 +475,8 @@ class Devices:
             keypad_battery_critical=merged.keypad_battery_critical,
         )
         seen = now.wall - timedelta(seconds=now.monotonic - time)
+        if visible_facts(device.device_type, device.state) != visible_facts(device.device_type, held):
+            device.changed = seen
         door_before = device.definite_door
         if device.state.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE}:
             device.definite_door = device.state.door_code

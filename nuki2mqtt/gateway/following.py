@@ -17,13 +17,29 @@ from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
 from nuki2mqtt.gateway.devices import Devices, Doubt, Verdict
 from nuki2mqtt.gateway.evidence import Observation
-from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, OrderEnded, OrderHeld, OrderSent, ReadEnded
+from nuki2mqtt.gateway.finding import Finding
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
+from nuki2mqtt.gateway.news import (
+    AskEnded,
+    ListEnded,
+    News,
+    OrderBegun,
+    OrderEnded,
+    OrderHeld,
+    OrderSent,
+    PairEnded,
+    ReadEnded,
+    SearchEnded,
+)
 from nuki2mqtt.gateway.own_callbacks import OwnCallbacks
 from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
+    BridgeAskedToPair,
     BridgeMemory,
+    BridgeOrdered,
     BridgePaired,
+    BridgesFound,
     CallbackPath,
     CallbackReceived,
     CallBridge,
@@ -33,6 +49,8 @@ from nuki2mqtt.gateway.vocabulary import (
     Memory,
     Moment,
     OpenCallbackDoor,
+    PairBridge,
+    ReachBridge,
 )
 from nuki2mqtt.gateway.vouching import Vouching
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
@@ -41,7 +59,7 @@ from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report, Snapshot, Source
 from nuki2mqtt.protocol.bridge_api import Answer, InfoAnswer, ListAnswer, LockStateAnswer
-from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings import BRIDGES_LIMIT, BridgeSettings, Settings
 from nuki2mqtt.protocol.settings_words import TrustClock
 
 MAX_DEVICES = 1000
@@ -58,7 +76,7 @@ class Happening:
 
 
 class Following:
-    """All configured Bridges and their devices."""
+    """All configured Bridges and their devices; where none is configured, those that were paired."""
 
     def __init__(
         self,
@@ -70,16 +88,23 @@ class Following:
         in_container: bool,
         started: float,
     ) -> None:
+        known = rename_moved(memory.bridges)
         self.links = {
-            bridge.link: BridgeLink(bridge, settings.poll, memory.bridges.get(bridge.link, BridgeMemory()))
-            for bridge in settings.bridges
+            bridge.link: BridgeLink(
+                bridge, settings.poll, known.get(bridge.link, BridgeMemory()), is_learnt=not settings.bridges
+            )
+            for bridge in followed_bridges(settings, known)
         }
+        self.finding = Finding(settings.find, self.links)
         self.devices = Devices(started)
         self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)
         self.watches = {link: CallbackWatch() for link in self.links}
         self.is_active = False
         # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
-        self._others = {link: known for link, known in memory.bridges.items() if link not in self.links}
+        self._others = {link: one for link, one in known.items() if link not in self.links}
+        self._retired: set[str] = set()  # learnt ones that are followed under another name now
+        self._expected_at: dict[str, str] = {}  # from which host the callback door expects each Bridge
+        self._pairing: str | None = None
         self._settings = settings
         self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
         # The last snapshots, with what they were made of: most events change nothing.
@@ -105,15 +130,23 @@ class Following:
         self.is_active = True
         for link in self.links.values():
             link.start(now, after_unclean_end=after_unclean_end)
-        if not self._settings.callback.enabled or not self.links:
+        learnt = [link for link in self.links.values() if link.is_learnt]
+        effects: list[Effect] = [ReachBridge(one.link, one.settings.host, one.settings.port) for one in learnt]
+        return effects + self._open_door()
+
+    def _open_door(self) -> list[Effect]:
+        """Let every Bridge knock, at the place where it is now."""
+        hosts = {name: link.settings.host for name, link in self.links.items()}
+        if not self._settings.callback.enabled or hosts == self._expected_at:
             return []
+        self._expected_at = hosts
         own = self._own_callbacks
-        paths = (CallbackPath(own.path(name), name, link.settings.host) for name, link in self.links.items())
-        return [OpenCallbackDoor(tuple(paths))]
+        return [OpenCallbackDoor(tuple(CallbackPath(own.path(name), name, host) for name, host in hosts.items()))]
 
     def deactivate(self) -> None:
         """Ask nothing more: another gateway owns the base topic."""
         self.is_active = False
+        self._expected_at = {}
         self._events.clear()
         self._news.clear()
         self.listed.clear()
@@ -125,6 +158,7 @@ class Following:
     def release(self, now: Moment) -> None:
         """Before the end: vouch for nothing, give callback slots back."""
         self.vouching.stop()
+        self.finding.stop()
         for link in self.links.values():
             link.release(now)
 
@@ -136,7 +170,8 @@ class Following:
     def remember_bridges(self) -> dict[str, BridgeMemory]:
         """What to remember of all Bridges."""
         if self._remembered is None:
-            self._remembered = self._others | {name: link.memory for name, link in self.links.items()}
+            followed = {name: link.memory for name, link in self.links.items() if name not in self._retired}
+            self._remembered = self._others | followed
         return self._remembered
 
     @property
@@ -149,18 +184,90 @@ class Following:
         self._own_callbacks.door_port = port
         return [effect for name in self.links for effect in self._set_own_callback(name, now)]
 
-    def paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
-        """A token was handed over."""
+    # --- Finding and pairing ------------------------------------------------------------------------------------------
+
+    def handle_finding(self, event: BridgePaired | BridgeAskedToPair | BridgesFound, now: Moment) -> list[Effect]:
+        """A token was handed over, a Bridge was asked for one, or a search ended."""
+        match event:
+            case BridgePaired():
+                return self._paired(event, now)
+            case BridgeAskedToPair():
+                return self._pairing_ended(event, now)
+            case BridgesFound(tried, notes):
+                self._news.append(SearchEnded(tried, notes))
+                return self.finding.take(event, now) if self.is_active else []
+
+    def begin_pairing(self, place: str) -> list[Effect]:
+        """Ask this Bridge for a token; raises ValueError that says why that cannot be."""
+        if self._pairing is not None:
+            raise ValueError(f"busy: the button of {self._pairing} is waited for")
+        link = self.links.get(place) or self._at(place)
+        if link is None and self._settings.bridges:
+            raise ValueError("not in the settings: add it to `bridges` first")
+        if link is not None and link.can_be_asked and not link.is_refusing_token:
+            raise ValueError("it is paired already")
+        if link is not None and not link.pause():
+            raise ValueError("busy: a request to it is under way; try again")
+        bridge = BridgeSettings.at(place) if link is None else link.settings
+        self._pairing = bridge.link
+        text = f"Press the button of the Bridge at {bridge.link} within 30 seconds."
+        return [Log(Level.WARNING, text), PairBridge(bridge.link, bridge.host, bridge.port)]
+
+    def _pairing_ended(self, event: BridgeAskedToPair, now: Moment) -> list[Effect]:
+        self._pairing = None
+        if isinstance(event.outcome, Secret):
+            self._news.append(PairEnded(event.link, None))
+            return self._paired(BridgePaired(event.link, event.outcome), now)
+        link = self.links.get(event.link) or self._at(event.link)
+        if link is not None and self.is_active:
+            link.start(now)
+        why = "nobody pressed the button in time" if event.outcome is None else str(event.outcome)
+        self._news.append(PairEnded(event.link, why))
+        return [Log(Level.WARNING, f"No token from {event.link}: {why}.")]
+
+    def _paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
         self._remembered = None
-        link = self.links.get(event.link)
-        if link is None:
+        link = self.links.get(event.link) or self._at(event.link)
+        if link is None and (self._settings.bridges or len(self.links) >= BRIDGES_LIMIT):
             self._others[event.link] = BridgeMemory(token=event.token)
             text = f"A token for {event.link} is kept, but no such Bridge is configured: add it to `bridges`."
             return [Log(Level.WARNING, text)]
+        effects: list[Effect] = []
+        if link is None:
+            try:
+                link = self._add(BridgeSettings.at(event.link))
+            except ValueError:
+                return [Log(Level.WARNING, f"{event.link} is no address of a Bridge; its token is dropped.")]
+            effects.append(ReachBridge(link.link, link.settings.host, link.settings.port))
+        self._retired.discard(link.link)
         link.pair(event.token, now, replace_bridge=event.replace_bridge)
-        if not self.is_active:
+        if self.is_active:
+            effects += self._open_door()
+        else:
             link.stop()
-        return [Log(Level.INFO, f"Bridge {event.link} is paired.")]
+        return [*effects, Log(Level.INFO, f"Bridge {event.link} is paired.")]
+
+    def _add(self, bridge: BridgeSettings) -> BridgeLink:
+        """Follow a Bridge that was not known before."""
+        self._others.pop(bridge.link, None)
+        link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), is_learnt=True)
+        self.links[link.link] = link
+        self.watches[link.link] = CallbackWatch()
+        return link
+
+    def _at(self, place: str) -> BridgeLink | None:
+        """Who is followed at this address, under whatever name."""
+        return next((link for link in self.links.values() if link.settings.link == place), None)
+
+    def handle(self, event: BridgeOrdered | BridgeAnswered | CallbackReceived, now: Moment) -> list[Effect]:
+        """An order goes out, a Bridge answered, or it called us."""
+        match event:
+            case BridgeOrdered():
+                return self._order_begun(event)
+            case BridgeAnswered():
+                return self.handle_answer(event, now)
+            case CallbackReceived():
+                return self.handle_callback(event, now)
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
@@ -185,8 +292,12 @@ class Following:
                 twin = self._twin(link)
                 if twin is not None:
                     link.facts.view = None
+                    if link.is_learnt:
+                        self._retired.add(link.link)
                     return effects + link.end_contact(bridge_problems.same_bridge(link.link, twin))
                 self._informed(link, answer)
+                effects += self._retire_twins(link)
+                effects += self._open_door()
                 effects += self._set_own_callback(event.link, now)
             case ListAnswer() as answer:
                 effects += self._listed(link, answer, now)
@@ -195,6 +306,12 @@ class Following:
             case _:
                 pass
         return effects
+
+    def _order_begun(self, event: BridgeOrdered) -> list[Effect]:
+        nuki_id = self.links[event.link].ordered_device
+        if nuki_id is not None:
+            self._news.append(OrderBegun(nuki_id, event.begun))
+        return []
 
     def _tell_ended(self, link: BridgeLink, job: Job, answer: Answer | BridgeError) -> None:
         if job.kind is JobKind.ACTION and job.nuki_id is not None:
@@ -217,9 +334,10 @@ class Following:
             self._news.append(ListEnded(link.link, None))
         if job.kind is not JobKind.LOCK_STATE or job.nuki_id is None:
             return
-        if error.kind is BridgeErrorKind.DEVICE_OFFLINE:
+        is_unreached = error.kind is BridgeErrorKind.DEVICE_OFFLINE
+        if is_unreached:
             self.vouching.unreachable(job.nuki_id, now.monotonic)
-        if not link.is_wanted(job.nuki_id):
+        if is_unreached or not link.is_wanted(job.nuki_id):
             self.devices.settle(job.nuki_id, now)
             self._news.append(ReadEnded(job.nuki_id, link.answered_sent, None, error))
 
@@ -227,6 +345,17 @@ class Following:
         """Another address at which this Bridge is already followed."""
         twins = (other for other in self.links.values() if other is not link and other.is_verified)
         return next((other.link for other in twins if other.bridge_id == link.bridge_id), None)
+
+    def _retire_twins(self, link: BridgeLink) -> list[Effect]:
+        """A Bridge that was paired anew elsewhere is not asked at its dead address any more."""
+        effects: list[Effect] = []
+        for other in self.links.values():
+            is_same = other is not link and other.is_learnt and other.bridge_id == link.bridge_id
+            if is_same and other.link not in self._retired and not other.is_verified:
+                self._retired.add(other.link)
+                text = bridge_problems.followed_elsewhere(other.bridge_id, other.settings.link, link.settings.link)
+                effects += other.end_contact(text)
+        return effects
 
     def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
         if link.facts.was_clock_set or link.facts.was_rebooted:
@@ -340,7 +469,7 @@ class Following:
         if not self.is_active:
             return None
         times = [link.next_deadline() for link in self.links.values()]
-        times.append(self.next_change(now))
+        times += [self.next_change(now), self.finding.next_deadline()]
         return min([time for time in times if time is not None], default=None)
 
     def next_change(self, now: float) -> float | None:
@@ -353,7 +482,7 @@ class Following:
         """Send what is due."""
         if not self.is_active:
             return []
-        effects: list[Effect] = []
+        effects = self.finding.handle_timer(now)
         for name, link in self.links.items():
             watch = self.watches[name]
             if watch.count_lost(now.monotonic):

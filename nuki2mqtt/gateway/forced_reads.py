@@ -131,12 +131,15 @@ class ForcedReads:
             return
         wish.due = wish.others_due = now + _UNREACHED_RETRIES_S[wish.unreached]
         wish.unreached += 1
-        wish.is_for_command = False
+        wish.is_for_command, wish.is_for_others = False, True  # for the lock's sake, whatever becomes of the command
 
     def failed(self, nuki_id: NukiId, kind: BridgeErrorKind, due: float) -> None:
         """The request failed; `due` is when the Bridge may be asked again."""
         wish = self._wishes.get(nuki_id)
         if wish is None:
+            return
+        if kind is BridgeErrorKind.DEVICE_OFFLINE:
+            self.answered(nuki_id, due, has_reached=False)
             return
         wish.tries += 1
         reads = self._reads.get(nuki_id)

@@ -14,7 +14,10 @@ from nuki2mqtt.gateway.telling import Telling
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
+    BridgeAskedToPair,
+    BridgeOrdered,
     BridgePaired,
+    BridgesFound,
     CallbackDoorFailed,
     CallbackDoorOpened,
     CallbackReceived,
@@ -93,7 +96,8 @@ class Gateway:
                 text = f"Bridge {link.link} has no token. Pair it: {pair_command(link.settings)}"
                 effects.append(Log(Level.WARNING, text))
         if not self._following.links:
-            text = "No Bridge is configured. Add its address under `bridges`, then: nuki2mqtt pair --host ADDRESS"
+            way = "Searching" if self._following.finding.is_possible else "Look up its address in the Nuki app"
+            text = f"No Bridge is configured or paired. {way}; with its address: nuki2mqtt pair --host ADDRESS"
             effects.append(Log(Level.WARNING, text))
         return effects
 
@@ -123,10 +127,8 @@ class Gateway:
                 is_new = bool(delivered)
                 self._taking.delivered(delivered)
                 effects = [] if isinstance(event, MqttPublished) else [self._session.refused(said_on, event.reason)]
-            case BridgeAnswered():
-                effects = self._following.handle_answer(event, now)
-            case CallbackReceived():
-                effects = self._following.handle_callback(event, now)
+            case BridgeOrdered() | BridgeAnswered() | CallbackReceived():
+                effects = self._following.handle(event, now)
             case CallbackDoorOpened(port):
                 effects = self._following.door_opened(port, now)
             case CallbackDoorFailed(reason):
@@ -139,8 +141,8 @@ class Gateway:
             case MemoryNotSaved(reason):
                 effects = [Log(Level.ERROR, reason)] if self._state_file_problem != reason else []
                 self._state_file_problem = reason
-            case BridgePaired():
-                effects = self._following.paired(event, now)
+            case BridgePaired() | BridgeAskedToPair() | BridgesFound():
+                effects = self._following.handle_finding(event, now)
             case StopRequested():
                 effects = self._stop(now)
             case _:

@@ -10,6 +10,7 @@ from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import DeviceState
 from nuki2mqtt.protocol.bridge_api import Answer
+from nuki2mqtt.protocol.discovery import Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,14 @@ class OrderSent:
     """An order goes to the wire now."""
 
     nuki_id: NukiId
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBegun:
+    """What it relies on is kept, and it goes to the wire at this time (monotonic) at the earliest."""
+
+    nuki_id: NukiId
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +75,31 @@ class AskEnded:
     answer: Answer | BridgeError
 
 
-News = Observation | OrderSent | OrderEnded | OrderHeld | ReadEnded | ListEnded | AskEnded
+@dataclass(frozen=True, slots=True)
+class SearchEnded:
+    """A search for Bridges is over: what was found, the best first, and notes for people."""
+
+    tried: tuple[Tried, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairEnded:
+    """A Bridge was asked for a token; why it gave none, None where it did."""
+
+    link: str
+    why: str | None
+
+
+News = (
+    Observation
+    | OrderSent
+    | OrderBegun
+    | OrderEnded
+    | OrderHeld
+    | ReadEnded
+    | ListEnded
+    | AskEnded
+    | SearchEnded
+    | PairEnded
+)

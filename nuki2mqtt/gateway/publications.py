@@ -38,6 +38,12 @@ class _Said:
     rank: Rank
     qos: int = 1
     is_once: bool = False
+    is_last: bool = False
+
+    @property
+    def turn(self) -> tuple[Rank, bool]:
+        """When it is said, where all is said again."""
+        return self.rank, self.is_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Publications:
 
         `is_last`: it goes out after all that waits now, also if an earlier payload of it waits before that.
         """
-        said = _Said(payload, rank, qos)
+        said = _Said(payload, rank, qos, is_last=is_last)
         if is_last and topic in self._dirty:
             del self._dirty[topic]
             again = True
@@ -188,8 +194,7 @@ class Publications:
         self.closed()
         self._is_open = True
         self._refused.clear()
-        ranks = sorted(self._wanted, key=lambda topic: self._wanted[topic].rank)
-        self._dirty = dict.fromkeys(ranks)
+        self._dirty = dict.fromkeys(sorted(self._wanted, key=self._turn_of))
 
     def say_again(self, matches: Callable[[Rank], bool]) -> None:
         """Say all topics of some ranks again (Home Assistant was born)."""
@@ -198,11 +203,14 @@ class Publications:
     def say_refused_again(self) -> None:
         """Say once more what the broker has refused: its rules may have changed."""
         refused, self._refused = self._refused, set()
-        self._say_all_again(topic for topic in refused if topic in self._wanted)
+        self._say_all_again(topic for topic in self._wanted if topic in refused)
 
     def _say_all_again(self, topics: Iterable[str]) -> None:
-        for topic in sorted(topics, key=self._rank_of):
+        for topic in sorted(topics, key=self._turn_of):
             self._dirty.setdefault(topic)
+
+    def _turn_of(self, topic: str) -> tuple[Rank, bool]:
+        return self._wanted[topic].turn
 
     def _rank_of(self, topic: str) -> Rank:
         return self._wanted[topic].rank

@@ -13,7 +13,7 @@ from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import masked_url
 from nuki2mqtt.gateway.command_lane import response_of
 from nuki2mqtt.gateway.following import Following
-from nuki2mqtt.gateway.news import AskEnded, ListEnded, News
+from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, PairEnded, SearchEnded
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.vocabulary import Effect, Level, Log, Moment, MqttReceived, SetLogLevel
 from nuki2mqtt.model.bridge import CallbackSlot
@@ -31,6 +31,7 @@ from nuki2mqtt.protocol.bridge_api import (
 )
 from nuki2mqtt.protocol.bridge_texts import STARS, is_secret_key
 from nuki2mqtt.protocol.command_payloads import BadCommand, RequestOrder, parse_request, render_response
+from nuki2mqtt.protocol.discovery import Tried, Verdict
 from nuki2mqtt.protocol.payloads import render_time
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -46,10 +47,13 @@ VERBS = (
     "diagnostics",
     "log_level",
     "device_remove",
+    "find",
+    "pair",
 )
-LATER_VERBS = ("find", "pair", "sync")
+LATER_VERBS = ("sync",)
 # What changes something waits until it is sure that no other gateway does the same.
-_CHANGING = frozenset({"callback_remove", "bridge_reboot", "device_remove"})
+_CHANGING = frozenset({"callback_remove", "bridge_reboot", "device_remove", "pair"})
+_SEARCH = "search"  # what a `find` waits for, in the place of a link
 
 
 class CannotError(Exception):
@@ -161,6 +165,12 @@ class Requests:
                 self._answer(question, now, data=self._diagnose(now))
             case "log_level":
                 self._log_level(question, order, now)
+            case "find":
+                if not self._following.finding.ask():
+                    raise CannotError("find.mdns, find.hostnames and find.cloud are all off in the settings")
+                question.waits_for.add(_SEARCH)
+            case "pair":
+                self._pair(question, order)
             case _:
                 self._device_remove(question, order, now)
         if question.waits_for:
@@ -259,6 +269,40 @@ class Requests:
         self._remove(nuki_id)
         self._answer(question, now, data={"id": str(nuki_id)})
 
+    # --- Finding and pairing ------------------------------------------------------------------------------------------
+
+    def _pair(self, question: _Question, order: RequestOrder) -> None:
+        """With a Bridge that is followed or was found; what a stranger names here is not asked for a token."""
+        wanted = str(order.values.get("bridge", order.word)).lower()
+        places: dict[str, str] = {}
+        for tried in self._following.finding.found:
+            if tried.verdict in {Verdict.BRIDGE, Verdict.UNCLEAR}:
+                names = [tried.candidate.link, *(str(one) for one in tried.candidate.ids)]
+                places |= {name.lower(): tried.candidate.link for name in names}
+        for link in self._following.links.values():
+            places |= dict.fromkeys(_names(link), link.settings.link)
+        if wanted not in places:
+            raise CannotError(
+                '"bridge" must be the ID or the address (host:port) of a Bridge in the settings, or of one that `find`'
+                " has found"
+            )
+        try:
+            self._effects += self._following.begin_pairing(places[wanted])
+        except ValueError as error:
+            raise CannotError(str(error)) from None
+        question.waits_for.add(places[wanted])
+
+    def _found(self, found: SearchEnded, now: Moment) -> None:
+        bridges = [_shown_find(tried) for tried in found.tried]
+        for question in [question for question in self._questions if _SEARCH in question.waits_for]:
+            self._answer(question, now, data={"bridges": bridges, "notes": list(found.notes)})
+
+    def _paired(self, ended: PairEnded, now: Moment) -> None:
+        for question in list(self._questions):
+            if question.verb == "pair" and ended.link in question.waits_for:
+                data = {"address": ended.link, "paired": True}
+                self._answer(question, now, data=None if ended.why else data, error=ended.why)
+
     # --- Bridges ------------------------------------------------------------------------------------------------------
 
     def _bridges(self, order: RequestOrder) -> list[BridgeLink]:
@@ -294,6 +338,10 @@ class Requests:
                     if question.verb == "refresh" and link in question.waits_for:
                         failure = None if devices is not None else "no readable answer"
                         self._part(question, link, {"devices": len(devices or ())}, failure, now)
+            case SearchEnded():
+                self._found(news, now)
+            case PairEnded():
+                self._paired(news, now)
             case AskEnded(ask_id, answer):
                 question_link_then = self._asked.pop(ask_id, None)
                 if question_link_then is not None:
@@ -319,7 +367,7 @@ class Requests:
     def _part(self, question: _Question, link: str, part: dict[str, Any], failure: str | None, now: Moment) -> None:
         """One Bridge is done; the request is answered when all are, with an error where none did it."""
         asked = self._following.links[link]
-        about = {"id": None if asked.bridge_id is None else str(asked.bridge_id), "address": link}
+        about = {"id": None if asked.bridge_id is None else str(asked.bridge_id), "address": asked.settings.link}
         question.parts[link] = about | (part if failure is None else {"error": failure})
         question.waits_for.discard(link)
         if question.waits_for:
@@ -368,7 +416,22 @@ class Requests:
 
 def _names(link: BridgeLink) -> frozenset[str]:
     """What a Bridge can be called in a request, in lower case."""
-    return frozenset({link.link.lower(), str(link.bridge_id).lower()})
+    return frozenset({link.link.lower(), link.settings.link.lower(), str(link.bridge_id).lower()})
+
+
+def _shown_find(tried: Tried) -> dict[str, Any]:
+    """One find, in the words of `nuki2mqtt find --json`."""
+    candidate = tried.candidate
+    return {
+        "host": candidate.host,
+        "port": candidate.port,
+        "bridge_id": None if candidate.bridge_id is None else str(candidate.bridge_id),
+        "server_id": None if candidate.server_id is None else str(candidate.server_id),
+        "found_by": list(candidate.how),
+        "also": list(tried.also),
+        "verdict": str(tried.verdict),
+        "text": tried.text,
+    }
 
 
 def _shown(slot: CallbackSlot, link: BridgeLink) -> dict[str, Any]:

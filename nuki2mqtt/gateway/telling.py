@@ -162,6 +162,7 @@ class Telling:
     def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
         """How one Bridge fares; the same object as long as nothing of it differs, as after most events."""
         made_of = (
+            link.settings.link,
             link.bridge_id,
             is_online,
             link.busy_answers,

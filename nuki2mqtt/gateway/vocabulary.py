@@ -17,6 +17,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest
 from nuki2mqtt.protocol.bridge_auth import AuthMode
+from nuki2mqtt.protocol.discovery import HostName, Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class BridgeMemory:
-    """What is remembered of one configured Bridge, by its link."""
+    """What is remembered of one Bridge, by its link; `at` is where it is now (host:port), if it has moved."""
 
     bridge_id: NukiId | None = None
     token: Secret | None = None
     auth: AuthMode | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,15 @@ class MqttRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeOrdered:
+    """An order (a `CallBridge` with `not_after`) goes to the wire from this monotonic time on, and not before."""
+
+    link: str
+    call_id: int
+    begun: float
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeAnswered:
     """A call to a Bridge ended. `local_host` is our address on that connection, where there was one.
 
@@ -226,6 +237,22 @@ class BridgePaired:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeAskedToPair:
+    """A Bridge was asked for a token (`PairBridge`): None if nobody pressed its button in time."""
+
+    link: str
+    outcome: Secret | BridgeError | None
+
+
+@dataclass(frozen=True, slots=True)
+class BridgesFound:
+    """A search (`FindBridges`) ended: what was found, the best first, and what a person should know of it."""
+
+    tried: tuple[Tried, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """SIGTERM or SIGINT: tidy up, then stop."""
 
@@ -237,6 +264,7 @@ Event = (
     | MqttReceived
     | MqttPublished
     | MqttRefused
+    | BridgeOrdered
     | BridgeAnswered
     | CallbackReceived
     | CallbackDoorOpened
@@ -244,6 +272,8 @@ Event = (
     | MemorySaved
     | MemoryNotSaved
     | BridgePaired
+    | BridgeAskedToPair
+    | BridgesFound
     | StopRequested
 )
 
@@ -308,6 +338,36 @@ class CallBridge:
 
 
 @dataclass(frozen=True, slots=True)
+class ReachBridge:
+    """From now on this Bridge is to be asked at this address; a configured one is known from the start."""
+
+    link: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindBridges:
+    """Search in the ways of the settings, for these host names, too; `BridgesFound` follows, always.
+
+    What is at one of the `followed` addresses, or has one of these IDs, is followed already and is not asked.
+    """
+
+    names: tuple[HostName, ...] = ()
+    followed: frozenset[str] = frozenset()
+    followed_ids: frozenset[NukiId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PairBridge:
+    """Ask this Bridge for a token, which takes the press of its button (30 s); `BridgeAskedToPair` follows, always."""
+
+    link: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallbackPath:
     """A path at which one Bridge may knock, and the host it is expected from."""
 
@@ -359,4 +419,16 @@ class Stop:
     """Everything is tidied up: end the process."""
 
 
-Effect = ConnectMqtt | Publish | CallBridge | OpenCallbackDoor | Remember | Log | SetLogLevel | Stop
+Effect = (
+    ConnectMqtt
+    | Publish
+    | CallBridge
+    | ReachBridge
+    | FindBridges
+    | PairBridge
+    | OpenCallbackDoor
+    | Remember
+    | Log
+    | SetLogLevel
+    | Stop
+)

@@ -8,7 +8,7 @@ is rendered from them by `settings_reference`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.device import NukiId
@@ -51,7 +51,9 @@ from nuki2mqtt.protocol.settings_words import (
 MQTT_PORT = 1883  # registered with IANA for MQTT
 MQTT_TLS_PORT = 8883  # registered with IANA for MQTT over TLS
 BRIDGES_LIMIT = 32
-_PORT = Whole(1, 65535)
+_MOST_PORT = 65535
+_PORT_DIGITS = 6
+_PORT = Whole(1, _MOST_PORT)
 _PATH = Text("path", nullable=True, limit=4096)
 
 
@@ -130,15 +132,28 @@ class BridgeSettings:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @classmethod
+    def at(cls, link: str) -> Self:
+        """A Bridge of which only its link is known; raises ValueError for what is none."""
+        host, _, port = link.rpartition(":")
+        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        check_host(host)
+        bridge = cls(host=host, port=int(port) if port.isascii() and port.isdigit() and len(port) < _PORT_DIGITS else 0)
+        if not 1 <= bridge.port <= _MOST_PORT or bridge.link != link:
+            raise ValueError("not a link")
+        return bridge
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindSettings:
-    """How `nuki2mqtt find` searches for Bridges."""
+    """How Bridges are searched for, by `nuki2mqtt find` and by the service where none is listed or one is gone."""
 
     mdns: bool = setting(Flag(), True, "Ask by mDNS.")
     hostnames: bool = setting(Flag(), True, "Ask for the host names that Bridges with known IDs give themselves.")
     cloud: bool = setting(Flag(), False, "Ask Nuki's server, which tells it our public address.")
-    follow: bool = setting(Flag(), False, "Follow a found Bridge to a new address.")
+    follow: bool = setting(
+        Flag(), True, "Follow a paired Bridge to a new address; one in `bridges` stays where it is listed."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm, MqttPr
 NOT_IN_THIS_VERSION: Mapping[str, object] = MappingProxyType(
     {
         "homeassistant.form": DiscoveryForm.ENTITY,
-        "find.follow": True,
         "nuki_web.token": Secret,
         "nuki_web.keypad.manage": True,
         "nuki_web.keypad.publish_codes": True,

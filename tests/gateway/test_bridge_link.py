@@ -97,6 +97,20 @@ def test_token_id_and_mode_are_remembered_and_settings_go_first() -> None:
     assert (configured.bridge_id, configured.token, configured.needs_pairing) == (BRIDGE_ID, TOKEN, False)
 
 
+def test_the_clock_of_a_bridge_is_read_as_of_the_answer_s_arrival() -> None:
+    """An answer may wait for a slow disk; each entry of a list would be mapped by so much too late."""
+    line = started()
+    call = line.sent(InfoRequest)
+    line.now = 12
+    event = BridgeAnswered(call.link, call.call_id, info(2), received=moment(2).monotonic)
+    line.link.handle_answer(event, moment(12), is_clock_trusted=True)
+
+    clock = line.link.facts.clock
+    assert clock is not None
+    assert clock.monotonic(wall(100)) == pytest.approx(moment(99).monotonic)
+    assert clock.skew_s == pytest.approx(1)
+
+
 # --- one at a time, with the gap ---
 
 

@@ -351,6 +351,18 @@ def test_what_opens_drives_out_what_closes_first() -> None:
     assert len(remembered.entries) == 1000
 
 
+def test_bare_openings_drive_no_key_out() -> None:
+    """A door that opens twice after a crash does more harm than an end that is missing."""
+    remembered = journal()
+    keyed = remembered.write(sent_at(10))
+    remembered.ended(keyed)
+    for number in range(MOST_KEYS + 5):
+        remembered.write(sent_at(11 + number / 1000, None))
+
+    assert keyed in remembered.entries
+    assert len(remembered.entries) == MOST_KEYS
+
+
 def test_what_is_under_way_is_not_driven_out_by_what_has_ended() -> None:
     remembered = journal()
     under_way = remembered.write(sent_at(10, '"first"'))

@@ -36,7 +36,7 @@ def command(
 
 
 def lane_of(active: Command, **fields: Any) -> Lane:
-    return Lane(active=active, last=active, **fields)
+    return Lane(active=active, recent=[active], **fields)
 
 
 # --- busy ---
@@ -54,12 +54,12 @@ def test_an_empty_lane_is_busy_while_an_answer_is_outstanding() -> None:
 
 def test_what_has_ended_leaves_the_lane_and_stays_the_last() -> None:
     active, queued = command(), command("lock")
-    lane = Lane(active=active, queued=queued, last=queued)
+    lane = Lane(active=active, queued=queued, recent=[active, queued])
     before = lane.under_way
     lane.leave(queued)
     lane.leave(active)
 
-    assert (before, lane.under_way, lane.last) == ((active, queued), (), queued)
+    assert (before, lane.under_way, lane.recent[-1]) == ((active, queued), (), queued)
 
 
 # --- joined ---
@@ -77,7 +77,8 @@ def test_an_equal_command_without_an_answer_is_the_twin_of_any(phase: Phase, key
 
 def test_an_equal_one_that_waits_for_its_turn_is_the_twin() -> None:
     queued = command("lock")
-    lane = Lane(active=command("unlock", phase=Phase.SENT), queued=queued, last=queued)
+    active = command("unlock", phase=Phase.SENT)
+    lane = Lane(active=active, queued=queued, recent=[active, queued])
 
     assert lane.twin(command("lock", 500, key="b")) is queued
     # What waits has moved nothing: a bare repeat is one of the command before it.
@@ -111,9 +112,53 @@ def test_after_the_answer_only_a_bare_opening_one_within_5_s_is(
 @pytest.mark.parametrize(("end", "is_twin"), [(ACTED, True), (DID_NOTHING, False)])
 def test_after_an_end_only_what_may_have_acted_is_joined(end: End, *, is_twin: bool) -> None:
     first = command(phase=Phase.CONFIRMED, end=end)
-    lane = Lane(last=first)
+    lane = Lane(recent=[first])
 
     assert lane.twin(command(received=12)) is (first if is_twin else None)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        command("lock", 11, Phase.FAILED, end=DID_NOTHING),
+        command("lock", 11, Phase.EXPIRED, end=End(Status.EXPIRED)),
+        command("lock", 11, Phase.WAITING),
+    ],
+)
+@pytest.mark.parametrize("first", [command(phase=Phase.ACKNOWLEDGED), command(phase=Phase.DOUBTFUL, end=ACTED)])
+def test_what_moved_nothing_in_between_makes_no_other_wish_of_a_copy(first: Command, between: Command) -> None:
+    lane = Lane()
+    for one in (first, between):
+        lane.enter(one)
+
+    assert lane.twin(command(received=12)) is first
+    assert lane.twin(command(received=12, key="b")) is None
+    assert lane.twin(command(received=10 + JOIN_S + 0.01)) is None
+
+
+@pytest.mark.parametrize("phase", [Phase.SENT, *ANSWERED, Phase.CONFIRMED])
+def test_after_another_action_that_may_have_moved_it_an_opening_one_is_a_new_wish(phase: Phase) -> None:
+    lane = Lane()
+    lane.enter(command(phase=Phase.ACKNOWLEDGED))
+    lane.enter(command("lock", 11, phase, end=ACTED if phase.is_end else None))
+
+    assert lane.twin(command(received=12)) is None
+
+
+def test_a_copy_counts_from_when_it_came_and_not_from_when_we_had_time_for_it() -> None:
+    first = command(received=10.5, phase=Phase.CONFIRMED, end=ACTED, arrived=10.0)
+
+    assert Lane(recent=[first]).twin(command(received=19, arrived=10 + JOIN_S)) is first
+    assert Lane(recent=[first]).twin(command(received=19, arrived=10 + JOIN_S + 0.1)) is None
+
+
+def test_a_lane_remembers_little() -> None:
+    lane = Lane()
+    for number in range(100):
+        lane.enter(command("lock", number, Phase.FAILED, end=DID_NOTHING))
+        lane.enter(command("lock", number, Phase.CONFIRMED, end=ACTED))
+
+    assert len(lane.recent) < 12
 
 
 def test_with_a_ts_a_command_has_a_key() -> None:

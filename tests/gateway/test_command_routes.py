@@ -183,7 +183,7 @@ def test_without_a_route_the_reason_is_a_missing_token_or_the_bridge() -> None:
     unpaired = Scene.of("version: 1\nbridges:\n  - {host: 192.0.2.10}\n")
     paired = followed()
     before = routes(unpaired).why_waiting(None, LOCK)
-    unpaired.following.paired(BridgePaired(LINK, Secret("abcdef")), AT)
+    unpaired.following.handle_finding(BridgePaired(LINK, Secret("abcdef")), AT)
 
     assert (before, routes(unpaired).why_waiting(None, LOCK)) == ("token_refused", "bridge_unreachable")
     assert routes(paired).why_waiting(None, LOCK) == "bridge_unreachable"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nuki2mqtt.gateway.commands import MOST_JOINED
-from nuki2mqtt.gateway.vocabulary import BridgeAnswered, CallbackReceived, CallBridge
+from nuki2mqtt.gateway.vocabulary import BridgeAnswered, BridgeOrdered, CallbackReceived, CallBridge
 from tests.gateway.builders import (
     CONFIG,
     LINK,
@@ -60,6 +60,34 @@ def ends(site: Site, to: str = "front_door") -> list[tuple[str, str | None]]:
 
 def has_acted(site: Site) -> list[bool]:
     return [result["may_have_acted"] for result in site.results() if result["status"] != "accepted"]
+
+
+# --- nothing was written yet ---
+
+
+@pytest.mark.parametrize(("seen_at", "ends_now"), [(5.9, False), (6.1, True)])
+def test_what_was_seen_before_the_order_went_to_the_wire_proves_nothing(seen_at: float, *, ends_now: bool) -> None:
+    """A slow disk: the order is decided at once, written 6 s later, and somebody turns the key meanwhile."""
+    site = ordered("unlock")
+    (order,) = site.orders
+    decided = site.hand.monotonic
+    site.wait(8)
+    site.take(site.hand.tell(BridgeOrdered(order.link, order.call_id, decided + 6)))
+    site.take(site.hand.tell(CallbackReceived(LINK, called(UNLOCKED), decided + seen_at)))
+
+    assert ends(site) == ([("confirmed", "target")] if ends_now else [])
+
+
+def test_a_repeat_that_goes_out_late_does_not_forget_what_the_first_one_may_have_done() -> None:
+    site = ordered("lock", reports=(entry(UNLOCKED, -5),))
+    site.answer(failure("timeout"))
+    site.wait(3)
+    assert len(site.orders) == 1
+    repeat = site.orders[0]
+    site.take(site.hand.tell(BridgeOrdered(repeat.link, repeat.call_id, site.hand.monotonic + 3)))
+    site.take(site.hand.tell(CallbackReceived(LINK, called(LOCKED), site.hand.monotonic + 1)))
+
+    assert ends(site) == [("confirmed", "target")]
 
 
 # --- nothing was written ---

@@ -218,7 +218,60 @@ def test_the_read_decides_and_is_not_doubted() -> None:
     seen.read(22, LOCKED)
 
     assert seen.held == (1, "lock_state", wall(22))
-    assert seen.listed(40, UNLOCKED, 5).doubt is None
+    assert seen.listed(40, LOCKED, 5).doubt is None
+    assert seen.listed(70, UNLOCKED, 5).doubt is Doubt.CONTRADICTED  # it was not said before
+    seen.read(72, LOCKED)
+    assert seen.listed(100, UNLOCKED, 5).doubt is None
+
+
+def test_what_a_bridge_with_a_wrong_clock_says_against_a_read_is_looked_into_once() -> None:
+    """By reading: after a reboot the state came from a read; the key was turned, and the entry stamped 200 s behind."""
+    seen = Seen()
+    seen.listed(10, LOCKED, -300)
+    seen.read(91, LOCKED)
+
+    assert seen.listed(121, UNLOCKED, -104).doubt is Doubt.CONTRADICTED
+    seen.settle(125)
+    assert seen.listed(151, UNLOCKED, -104).doubt is None
+    assert seen.listed(181, LOCKING, -90).doubt is Doubt.CONTRADICTED
+
+
+def test_what_a_list_says_anew_against_a_callback_is_looked_into_though_an_earlier_doubt_is_settled() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, -300)
+    seen.called(20, UNLOCKED)
+    assert seen.listed(40, LOCKED, -200).doubt is Doubt.CONTRADICTED
+    seen.settle(45)
+
+    assert seen.listed(70, LOCKED, -200).doubt is None
+    assert seen.listed(100, LOCKING, -150).doubt is Doubt.CONTRADICTED
+
+
+def test_a_battery_of_which_a_callback_and_the_same_old_entry_differ_is_looked_into_once() -> None:
+    """Storm, invariant 3, seed 2047: a forged callback said that the batteries are well, and nothing mended it."""
+    seen = Seen()
+    low, well = state(1, 2, critical=True), state(1, 2, critical=False)
+    seen.listed(10, low, 5)
+    seen.called(20, well)
+
+    assert seen.listed(40, low, 5).doubt is Doubt.CONTRADICTED
+    seen.read(42, low)
+    assert seen.devices.snapshot(LOCK).battery.critical is True
+    assert seen.listed(70, low, 5).doubt is None
+    seen.called(80, state(1, 2, critical=None))
+    assert seen.listed(100, low, 5).doubt is None
+
+
+def test_an_entry_that_is_stamped_ahead_of_its_bridge_s_clock_is_of_no_known_time() -> None:
+    seen = Seen()
+    seen.listed(10, LOCKED, 5)
+    ahead = seen.listed(40, UNLOCKED, 300)
+    again = seen.listed(400, UNLOCKED, 300)
+
+    assert (ahead.is_newer_entry, ahead.time, again.time) == (False, float("-inf"), float("-inf"))
+    assert seen.held[0] == 3
+    later = seen.listed(430, LOCKED, 420)
+    assert (later.is_newer_entry, later.time) == (True, moment(420).monotonic)
 
 
 # --- entries without a timestamp, Bridges without a clock, clocks that were set ---

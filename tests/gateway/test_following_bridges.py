@@ -208,7 +208,7 @@ def test_a_paired_token_is_used_at_once() -> None:
     scene = Scene.of("version: 1\nbridges:\n  - {host: 192.0.2.10}\n")
     scene.activate()
     before = (scene.following.needs_pairing, scene.following.next_deadline(ZERO))
-    effects = scene.following.paired(BridgePaired(LINK, TOKEN), moment(10))
+    effects = scene.following.handle_finding(BridgePaired(LINK, TOKEN), moment(10))
     scene.now = 10
     (call,) = scene.next_calls()
 
@@ -219,7 +219,7 @@ def test_a_paired_token_is_used_at_once() -> None:
 
 def test_a_token_for_an_unknown_bridge_is_not_taken() -> None:
     scene = followed()
-    effects = scene.following.paired(BridgePaired("10.0.0.1:8080", TOKEN), moment(5))
+    effects = scene.following.handle_finding(BridgePaired("10.0.0.1:8080", TOKEN), moment(5))
 
     assert [len(logged(effects, "warning")), "10.0.0.1:8080" in logged(effects, "warning")[0]] == [1, True]
 
@@ -227,7 +227,7 @@ def test_a_token_for_an_unknown_bridge_is_not_taken() -> None:
 def test_a_token_paired_while_another_gateway_owns_the_base_asks_nothing() -> None:
     scene = followed()
     scene.following.deactivate()
-    scene.following.paired(BridgePaired(LINK, Secret("new")), moment(5))
+    scene.following.handle_finding(BridgePaired(LINK, Secret("new")), moment(5))
 
     assert (scene.following.next_deadline(ZERO + 5), scene.run(100)) == (None, [])
     assert scene.following.links[LINK].token == Secret("new")

@@ -100,7 +100,8 @@ def test_only_what_did_not_wake_the_lock_is_tried_again(kind: BridgeErrorKind) -
     made.take(0)
     made.failed(LOCK, kind, 2)
 
-    assert (LOCK in made) is (kind in {"busy", "refused", "token_refused"})
+    assert (made.next_due() == 60) is (kind in {"busy", "refused", "token_refused"})
+    assert (LOCK in made) is (kind in {"busy", "refused", "token_refused", "device_offline"})
 
 
 def test_failures_are_tried_three_times_within_the_space() -> None:
@@ -234,6 +235,27 @@ def test_a_command_s_read_that_did_not_reach_the_lock_comes_again_much_later_wit
     made.answered(LOCK, 5, has_reached=False)
 
     assert (made.next_due(), made.take(605), LOCK in made) == (605, None, False)
+
+
+def test_its_late_retry_is_for_the_lock_s_sake_and_stays_when_the_command_is_settled() -> None:
+    """Storm, invariant 3, seed 2025: the lock stayed offline until somebody moved it."""
+    made = reads()
+    made.want_for_command(LOCK, 4, 0)
+    made.take(0)
+    made.answered(LOCK, 5, has_reached=False)
+    made.drop_for_command(LOCK)
+
+    assert (made.next_due(), made.take(605)) == (605, (LOCK, 4))
+
+
+@pytest.mark.parametrize("is_for_command", [False, True])
+def test_an_answer_that_the_lock_is_offline_is_a_read_that_did_not_reach_it(*, is_for_command: bool) -> None:
+    made = reads()
+    (made.want_for_command if is_for_command else made.want)(LOCK, 4, 0)
+    made.take(0)
+    made.failed(LOCK, BridgeErrorKind.DEVICE_OFFLINE, 2)
+
+    assert made.next_due() == 602
 
 
 @pytest.mark.parametrize(("now", "wait_s"), [(10, 50), (60, 0), (100, 0)])

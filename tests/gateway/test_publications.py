@@ -135,6 +135,37 @@ def test_after_a_connection_everything_is_said_again_by_rank() -> None:
     assert take(publications) == [("lock", "x"), ("door", "x"), ("state", "x"), ("info", "y"), ("config", "x")]
 
 
+def test_after_a_connection_what_is_last_goes_out_after_its_rank() -> None:
+    """`online` beside the attributes of before the outage would make them look fresh."""
+    publications = opened()
+    publications.say("lock", b"stale", DEVICE)
+    publications.say("lock/availability", b"offline", DEVICE, is_last=True)
+    publications.say("lock/state", b"locked", DEVICE)
+    publications.say("gateway", b"x", GATEWAY)
+    take(publications)
+    publications.closed()
+    publications.say("lock/state", b"unlocked", DEVICE)
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+    publications.opened()
+
+    assert [topic for topic, _ in take(publications)] == ["lock", "lock/state", "lock/availability", "gateway"]
+
+
+def test_what_was_refused_is_said_again_in_its_turn() -> None:
+    publications = opened()
+    names = [f"lock/{number}" for number in range(20)]
+    publications.say("lock/availability", b"online", DEVICE, is_last=True)
+    for name in names:
+        publications.say(name, b"x", DEVICE)
+    for publish in only(publications.flush(0), Publish):
+        publications.ended(MqttRefused(publish.message_id, "not authorised"))
+    for publish in only(publications.flush(0), Publish):
+        publications.ended(MqttRefused(publish.message_id, "not authorised"))
+    publications.say_refused_again()
+
+    assert [topic for topic, _ in take(publications)] == [*names, "lock/availability"]
+
+
 def test_all_topics_of_some_ranks_can_be_said_again() -> None:
     publications = opened()
     for topic, rank in (("config", DISCOVERY), ("state", STATE), ("lock", DEVICE)):

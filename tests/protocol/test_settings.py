@@ -82,7 +82,7 @@ def test_the_defaults_are_those_of_the_contract_with_unbuilt_parts_off() -> None
             command_ts=CommandTs.AUTO,
         ),
         bridges=(),
-        find=FindSettings(mdns=True, hostnames=True, cloud=False, follow=False),
+        find=FindSettings(mdns=True, hostnames=True, cloud=False, follow=True),
         callback=CallbackSettings(enabled=True, host="auto", bind="0.0.0.0", port=8321, sender=SenderCheck.AUTO),
         poll=PollSettings(
             list_s=30, info_s=300, min_gap_s=0.5, offline_after_scans=5, forced_min_s=60, forced_per_day=24

@@ -139,7 +139,7 @@ SINGLE = [
     ("NUKI2MQTT_DEVICES__FRONT__TOPIC", "a", "devices.front: a Nuki ID is written as 1 to 8 hex digits (0-9, A-F)"),
     ("NUKI2MQTT_COMMANDS__PERMIT", "lock,unlok", "commands.permit: unknown action unlok; did you mean unlock?"),
     ("NUKI2MQTT_COMMANDS__PERMIT", "", "commands.permit: must not be empty; write all or a list of actions"),
-    ("NUKI2MQTT_FIND__FOLLOW", "true", "find.follow: not in this version; leave it out or set it to false"),
+    ("NUKI2MQTT_WEB__ENABLED", "true", "web.enabled: not in this version; leave it out or set it to false"),
     ("NUKI2MQTT_VERSION", "2", "version: this file has version 2, this program knows up to 1; use a newer nuki2mqtt"),
 ]
 
@@ -169,7 +169,7 @@ def test_one_key_cannot_be_given_twice() -> None:
         ("mqtt.port", "x", "mqtt.port: must be a whole number from 1 to 65535"),
         ("host", "a", "host: unknown key; did you mean mqtt.host or bridges.0.host or callback.host?"),
         ("bridges.0.tokn", "a", "bridges.0.tokn: unknown key; did you mean bridges.0.token?"),
-        ("find.follow", "true", "find.follow: not in this version; leave it out or set it to false"),
+        ("web.enabled", "true", "web.enabled: not in this version; leave it out or set it to false"),
     ],
 )
 def test_one_mistake_on_the_command_line(key: str, value: str, said: str) -> None:
@@ -191,7 +191,7 @@ def test_a_mistake_counts_even_where_something_hides_it() -> None:
 
 
 def test_but_what_is_not_built_may_be_switched_off_again() -> None:
-    assert read({"NUKI2MQTT_FIND__FOLLOW": "false"}, "find: {follow: true}") == Settings()
+    assert read({"NUKI2MQTT_WEB__ENABLED": "false"}, "web: {enabled: true}") == Settings()
 
 
 def test_a_contradiction_is_shown_where_the_winning_value_was_written() -> None:

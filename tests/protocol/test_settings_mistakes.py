@@ -212,7 +212,6 @@ def test_bridges_may_share_a_host_with_different_ports() -> None:
 
 UNBUILT = {
     "homeassistant.form": ("entity", "leave it out or set it to device"),
-    "find.follow": ("on", "leave it out or set it to false"),
     "nuki_web.token": ("marked-secret", "leave it out"),
     "nuki_web.keypad.manage": ("true", "leave it out or set it to false"),
     "nuki_web.keypad.publish_codes": ("true", "leave it out or set it to false"),
@@ -252,7 +251,7 @@ mqtt:
 bridges:
   - {host: "http://a", id: xyz}
   - {port: x}
-find: {follow: true}
+web: {enabled: true}
 devices:
   zz: {}
   1: {topic: a/b, permit: [foo, open]}
@@ -274,7 +273,7 @@ log: {level: loud}
         ("config.yaml:9:28", "bridges.0.id: a Nuki ID is written as 1 to 8 hex digits (0-9, A-F)"),
         ("config.yaml:10:5", "bridges.1.host: is missing"),
         ("config.yaml:10:12", "bridges.1.port: must be a whole number from 1 to 65535"),
-        ("config.yaml:11:16", "find.follow: not in this version; leave it out or set it to false"),
+        ("config.yaml:11:16", "web.enabled: not in this version; leave it out or set it to false"),
         ("config.yaml:13:3", "devices.zz: a Nuki ID is written as 1 to 8 hex digits (0-9, A-F)"),
         ("config.yaml:14:14", "devices.00000001.topic: must be one level, without a slash"),
         (

@@ -24,6 +24,7 @@ from tests.storm.ports import (
     SimulatedClock,
     SimulatedDisk,
     SimulatedDoor,
+    SimulatedFinder,
     SimulatedHttp,
     SimulatedLink,
 )
@@ -207,6 +208,10 @@ class Computer:
         assert self.process is not None
         self.process.door = SimulatedDoor(self, accept)
         return self.process.door
+
+    def finder(self) -> SimulatedFinder:
+        """Who searches for Bridges."""
+        return SimulatedFinder(self)
 
     # --- What its process does ----------------------------------------------------------------------------------------
 

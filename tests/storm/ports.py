@@ -14,9 +14,11 @@ from nuki2mqtt.adapters.state_codec import StateContents, render_state
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind, CallbackDoorError, StateFileError
 from nuki2mqtt.gateway.vocabulary import (
     BridgePaired,
+    BridgesFound,
     CallbackPath,
     CallbackReceived,
     ConnectMqtt,
+    FindBridges,
     Memory,
     Moment,
     MqttConnected,
@@ -40,6 +42,7 @@ CONNECT_S = 5.0  # adapters/bridge_http gives up connecting then
 ACK_S = 10.0
 STANDSTILL_S = 4.5  # adapters/mqtt_connection notices it then
 STOOD_STILL = "this process stood still; what waited meanwhile is not acted upon"
+SEARCH_S = 6.0
 LONG_S = 0.1  # a disk that takes longer is at fault
 BACKOFF_MAX_S = 15.0
 _Item = Packet | tuple[int, int] | str
@@ -353,6 +356,22 @@ class SimulatedHttp:
                 raise BridgeError(BridgeErrorKind.TIMEOUT, f"{host}:{port} has not answered")
         await asyncio.sleep(answer.delay_s)
         return answer.status, answer.body
+
+
+class SimulatedFinder:
+    """The search for Bridges: what is announced is the world's to say."""
+
+    def __init__(self, computer: "Computer") -> None:
+        self._computer = computer
+        self._process = computer.process
+
+    async def find(self, order: FindBridges) -> BridgesFound:
+        """What is announced and not followed by us already, after the time that a search takes."""
+        await asyncio.sleep(SEARCH_S)
+        computer = self._computer
+        if not computer.is_alive or computer.process is not self._process:
+            await asyncio.Event().wait()
+        return BridgesFound(tuple(one for one in computer.world.announced if one.candidate.link not in order.followed))
 
 
 class SimulatedDoor:

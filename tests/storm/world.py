@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import Memory
+from nuki2mqtt.protocol.discovery import Tried
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge
 from nuki2mqtt.simulator.callbacks import Callbacks, SimulatedCallback
@@ -195,6 +196,7 @@ class World:
             self._adopt(bridge)
         self.house.observe(watch.changed)
         self.wire = Wire(self)
+        self.announced: list[Tried] = []  # what a search finds
         self.connect_s = 0.003
         self._listeners: dict[str, list[Callable[[], object]]] = {}
         self.callback_rules: list[Callable[[SimulatedBridge, list[float]], list[float]]] = []

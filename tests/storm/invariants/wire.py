@@ -19,6 +19,7 @@ COMMAND_RESERVE = 48  # a day and device, for looking after commands (docs/decis
 FORCED_MIN_S = 60.0  # poll.forced_min_s (docs/decisions/0006), for reads that are for no command
 COMMAND_S = 150.0  # so long after an order's end a read may be for its sake: confirm_s, 10 s and its patience of 45 s
 ROUNDING_S = 0.001
+TURN_S = 0.1  # what was decided goes to the wire when the loop comes to it, after a standstill above all
 LATE_S = 1.0
 SINCE_S = 200.0
 
@@ -62,7 +63,7 @@ class OneAtATime(Invariant):
             return
         key = (call.computer.name, call.process, call.host, nuki_id)
         last, is_exact = self._doubts.get(key, (float("-inf"), True))
-        if is_exact and call.began - last < FORCED_MIN_S - ROUNDING_S:
+        if is_exact and call.began - last < FORCED_MIN_S - TURN_S:
             self.fail(f"{call.path} for no command only {call.began - last:.1f} s after the last one")
         # What waited for the disk counts as of an earlier time, which nobody but the gateway knows.
         self._doubts[key] = call.began, call.computer.waits_until < call.began - LATE_S

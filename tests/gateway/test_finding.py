@@ -1,0 +1,380 @@
+"""Bridges that nobody configured: whom we follow, when we search, where we go and where never."""
+
+import itertools
+
+import pytest
+
+from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway.finding import DEAD_S, LATER_S, REJECTED_S, SOON_S, SOON_TIMES
+from nuki2mqtt.gateway.vocabulary import (
+    BridgeMemory,
+    BridgePaired,
+    BridgesFound,
+    CallBridge,
+    Effect,
+    FindBridges,
+    Memory,
+    OpenCallbackDoor,
+    ReachBridge,
+    Remember,
+)
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.bridge_api import InfoAnswer, InfoRequest, ListAnswer, ListRequest
+from nuki2mqtt.protocol.bridge_auth import AuthMode
+from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
+from tests.gateway.builders import BRIDGE_ID, LINK, LOCKED, TOKEN, Hand, entry, info, logged, only, wall
+
+NO_BRIDGES = "version: 1\ncallback: {enabled: false}\n"
+STAY = NO_BRIDGES + "find: {follow: false}\n"
+LISTED = "version: 1\ncallback: {enabled: false}\nbridges:\n  - {host: 192.0.2.10, token: abcdef}\n"
+NEW = "192.0.2.44:8080"
+GONE = BridgeError(BridgeErrorKind.TIMEOUT, "silence")
+OTHER_ID = NukiId(0x0BADBAD0)
+
+
+def learnt(auth: AuthMode | None = AuthMode.ENCRYPTED, at: str | None = None) -> Memory:
+    return Memory({LINK: BridgeMemory(BRIDGE_ID, TOKEN, auth, at)})
+
+
+def tried(
+    host: str = "192.0.2.44",
+    bridge_id: NukiId | None = BRIDGE_ID,
+    verdict: Verdict = Verdict.BRIDGE,
+    also: tuple[str, ...] = (),
+) -> Tried:
+    return Tried(Candidate(host, 8080, bridge_id, (How.MDNS,)), verdict, "wants a token (401)", also)
+
+
+def started(config: str = NO_BRIDGES, memory: Memory | None = None) -> tuple[Hand, list[Effect]]:
+    hand = Hand.with_config(config, memory)
+    return hand, hand.gateway.begin() + hand.own_base()
+
+
+def followed(config: str = NO_BRIDGES, memory: Memory | None = None) -> Hand:
+    """A Bridge that has answered its identity and a list."""
+    hand, effects = started(config, memory or learnt())
+    hand.follow(entry(LOCKED, 0.0), asked=effects)
+    return hand
+
+
+def calls(effects: list[Effect]) -> list[CallBridge]:
+    return only(effects, CallBridge)
+
+
+def die(hand: Hand, seconds: float = DEAD_S + 60, error: BridgeError = GONE) -> list[Effect]:
+    """Nothing that is asked meanwhile is answered otherwise."""
+    effects = hand.wait(1)
+    told: list[Effect] = []
+    for _ in range(1000):
+        told += effects
+        open_calls = calls(effects)
+        if not open_calls and seconds <= 0:
+            return told
+        if open_calls:
+            effects = hand.answer(open_calls[0], error)
+        else:
+            effects = hand.wait(5)
+            seconds -= 5
+    raise AssertionError("it does not come to rest")
+
+
+def dead(config: str = NO_BRIDGES, memory: Memory | None = None) -> tuple[Hand, FindBridges]:
+    hand = followed(config, memory)
+    (search,) = only(die(hand), FindBridges)
+    return hand, search
+
+
+def answer_until(hand: Hand, effects: list[Effect], answer: InfoAnswer | BridgeError) -> list[Effect]:
+    """The first identity question from now on is answered so; what follows."""
+    for _ in range(50):
+        for call in calls(effects):
+            assert isinstance(call.request, InfoRequest)
+            return hand.answer(call, answer)
+        effects = hand.wait(5)
+    raise AssertionError("nobody is asked")
+
+
+# --- whom we follow ---
+
+
+def test_with_no_bridge_in_the_settings_those_with_a_token_are_followed_at_their_addresses() -> None:
+    _, effects = started(memory=Memory({LINK: BridgeMemory(BRIDGE_ID, TOKEN), "192.0.2.11:8080": BridgeMemory()}))
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+    assert [call.link for call in calls(effects)] == [LINK]
+    assert logged(effects, "warning") == []
+
+
+def test_with_bridges_in_the_settings_a_token_of_another_one_is_kept_but_not_used() -> None:
+    hand, effects = started(LISTED, Memory({"192.0.2.77:8080": BridgeMemory(OTHER_ID, Secret("other"))}))
+    effects += hand.follow(entry(LOCKED, 0.0), asked=effects)
+
+    assert [call.link for call in calls(effects)] == [LINK, LINK]
+    assert only(effects, ReachBridge) == []
+    assert only(effects, Remember)[-1].memory.bridges["192.0.2.77:8080"].token == Secret("other")
+
+
+@pytest.mark.parametrize(
+    "link", ["", "192.0.2.10", "192.0.2.10:0", "192.0.2.10:99999", "a b:8080", "h:1_0", "[::1]x:80"]
+)
+def test_what_is_no_address_in_the_state_file_is_not_followed(link: str) -> None:
+    _, effects = started(memory=Memory({link: BridgeMemory(BRIDGE_ID, TOKEN)}))
+
+    assert (calls(effects), only(effects, ReachBridge)) == ([], [])
+
+
+def test_a_paired_bridge_is_followed_at_once_with_its_callbacks() -> None:
+    hand, _ = started("version: 1\n")
+    effects = hand.tell(BridgePaired(LINK, TOKEN))
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+    (door,) = only(effects, OpenCallbackDoor)
+    assert [(path.link, path.host) for path in door.paths] == [(LINK, "192.0.2.10")]
+    assert effects.index(only(effects, ReachBridge)[0]) < effects.index(calls(effects)[0])
+    assert only(effects, Remember)[-1].memory.bridges == {LINK: BridgeMemory(None, TOKEN)}
+
+
+def test_where_a_bridge_has_moved_it_is_followed_after_a_restart_under_that_name() -> None:
+    _, effects = started(memory=learnt(at=NEW))
+
+    assert only(effects, ReachBridge) == [ReachBridge(NEW, "192.0.2.44", 8080)]
+    assert only(effects, Remember)[-1].memory.bridges == {NEW: BridgeMemory(BRIDGE_ID, TOKEN, AuthMode.ENCRYPTED)}
+
+
+# --- when we search ---
+
+
+def test_with_no_bridge_at_all_a_search_begins_at_once() -> None:
+    hand, effects = started()
+
+    assert only(effects, FindBridges) == [FindBridges()]
+    assert only(hand.wait(3600), FindBridges) == []  # it lasts as long as it lasts
+
+
+def test_searches_come_each_minute_then_every_ten() -> None:
+    hand, effects = started()
+    times: list[float] = []
+    for _ in range(SOON_TIMES + 2):
+        assert len(only(effects, FindBridges)) == 1
+        times.append(hand.now)
+        hand.wait(5)
+        hand.tell(BridgesFound(()))
+        effects = hand.wait(SOON_S if len(times) < SOON_TIMES else LATER_S)
+
+    gaps = [round(later - sooner - 5) for sooner, later in itertools.pairwise(times)]
+    assert gaps == [SOON_S] * (SOON_TIMES - 1) + [LATER_S] * 2
+
+
+def test_what_was_found_is_told_once_with_the_command_that_pairs() -> None:
+    hand, _ = started()
+    effects = hand.tell(BridgesFound((tried(),)))
+
+    assert logged(effects, "warning") == [
+        f"Nuki Bridge {BRIDGE_ID} is at {NEW} (found by mDNS). Pair with it: nuki2mqtt pair --host 192.0.2.44"
+    ]
+    hand.wait(SOON_S)
+    assert logged(hand.tell(BridgesFound((tried(),))), "warning") == []
+
+
+def test_when_nothing_was_found_a_person_is_told_once_what_to_do() -> None:
+    hand, _ = started()
+    effects = hand.tell(BridgesFound((), ("mDNS is not possible: no network.",)))
+
+    first, second = logged(effects, "warning")
+    assert first == "mDNS is not possible: no network."
+    assert second.startswith("No Bridge is configured or paired, and none was found")
+    hand.wait(SOON_S)
+    assert logged(hand.tell(BridgesFound(())), "warning") == []
+
+
+def test_without_a_way_to_search_nothing_is_searched() -> None:
+    hand, effects = started("version: 1\nfind: {mdns: false, hostnames: false}\n")
+
+    assert only(effects + hand.wait(7200), FindBridges) == []
+
+
+def test_a_healthy_bridge_is_no_reason_to_search() -> None:
+    hand = followed()
+    effects = hand.wait(30)
+    for _ in range(200):
+        for call in calls(effects):
+            answer = info(hand.now) if isinstance(call.request, InfoRequest) else ListAnswer((entry(LOCKED, 0.0),))
+            effects = hand.answer(call, answer)
+            break
+        else:
+            effects = hand.wait(30)
+        assert only(effects, FindBridges) == []
+
+
+def test_a_dead_bridge_is_searched_for_after_three_minutes_by_its_names() -> None:
+    hand = followed()
+    began = hand.now
+    effects = die(hand, seconds=DEAD_S - 20)
+
+    assert only(effects, FindBridges) == []
+    effects = die(hand, seconds=60)
+    assert only(effects, FindBridges) == [FindBridges(host_names({BRIDGE_ID: 8080}))]
+    assert hand.now - began < DEAD_S + 120
+
+
+@pytest.mark.parametrize("kind", [BridgeErrorKind.TOKEN_REFUSED, BridgeErrorKind.BUSY, BridgeErrorKind.RESET])
+def test_a_bridge_that_says_something_is_not_dead(kind: BridgeErrorKind) -> None:
+    hand = followed()
+
+    assert only(die(hand, 600, BridgeError(kind, "")), FindBridges) == []
+
+
+def test_a_bridge_that_is_asked_anyway_is_not_asked_by_the_search() -> None:
+    second = "192.0.2.11:8080"
+    memory = Memory({**learnt().bridges, second: BridgeMemory(OTHER_ID, TOKEN, AuthMode.ENCRYPTED)})
+    hand, effects = started(memory=memory)
+    found: list[FindBridges] = []
+    for _ in range(400):
+        found += only(effects, FindBridges)
+        if found:
+            break
+        asked = calls(effects)
+        effects = []
+        for call in asked:
+            alive = info(hand.now, bridge_id=OTHER_ID) if isinstance(call.request, InfoRequest) else ListAnswer(())
+            effects += hand.answer(call, alive if call.link == second else GONE)
+        effects = effects or hand.wait(2)
+
+    assert found == [
+        FindBridges(host_names({BRIDGE_ID: 8080, OTHER_ID: 8080}), frozenset({second}), frozenset({OTHER_ID}))
+    ]
+
+
+# --- where we go ---
+
+
+def test_a_dead_learnt_bridge_is_asked_who_it_is_where_it_was_found_and_followed_there() -> None:
+    hand, _ = dead()
+    effects = hand.tell(BridgesFound((tried(),)))
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080)]
+    (call,) = calls(effects) or calls(hand.wait(1))
+    assert (call.link, call.request, call.auth) == (LINK, InfoRequest(), AuthMode.ENCRYPTED)
+    effects = hand.answer(call, info(hand.now))
+    assert logged(effects, "warning")[0] == f"Bridge {BRIDGE_ID} has moved from {LINK} to {NEW}, and is followed there."
+    assert only(effects, Remember)[-1].memory.bridges[LINK] == BridgeMemory(BRIDGE_ID, TOKEN, AuthMode.ENCRYPTED, NEW)
+    (asked,) = calls(hand.wait(1))
+    assert isinstance(asked.request, ListRequest)
+    told = hand.answer(asked, ListAnswer((entry(LOCKED, wall(hand.now).timestamp() - wall(0).timestamp()),)))
+    assert only(told, ReachBridge) == []
+
+
+def test_its_callbacks_are_expected_from_there() -> None:
+    hand, _ = dead("version: 1\n")
+    effects = answer_until(hand, hand.tell(BridgesFound((tried(),))), info(hand.now))
+
+    (door,) = only(effects, OpenCallbackDoor)
+    assert [(path.link, path.host) for path in door.paths] == [(LINK, "192.0.2.44")]
+
+
+@pytest.mark.parametrize("answer", [GONE, BridgeError(BridgeErrorKind.TOKEN_REFUSED, ""), info(0, bridge_id=OTHER_ID)])
+def test_whoever_is_there_and_is_not_the_bridge_is_asked_once(answer: InfoAnswer | BridgeError) -> None:
+    hand, _ = dead()
+    effects = answer_until(hand, hand.tell(BridgesFound((tried(),))), answer)
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+    (text,) = logged(effects, "warning")
+    assert f"Bridge {BRIDGE_ID} is not at {NEW}" in text
+    assert [one.memory.bridges[LINK].at for one in only(effects, Remember)] == []
+    for _ in range(5):
+        assert only(hand.tell(BridgesFound((tried(),))) + die(hand, 60), ReachBridge) == []
+
+
+def test_it_is_tried_again_after_an_hour() -> None:
+    hand, _ = dead()
+    answer_until(hand, hand.tell(BridgesFound((tried(),))), GONE)
+    die(hand, REJECTED_S)
+
+    assert only(hand.tell(BridgesFound((tried(),))), ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080)]
+
+
+def test_the_next_place_of_the_same_bridge_is_tried_with_the_next_search() -> None:
+    hand, _ = dead()
+    found = (tried(also=("192.0.2.45:8080",)),)
+    answer_until(hand, hand.tell(BridgesFound(found)), GONE)
+
+    effects = hand.tell(BridgesFound(found)) + die(hand, 10)
+    assert ReachBridge(LINK, "192.0.2.45", 8080) in effects
+
+
+def test_an_answer_of_the_old_place_meanwhile_keeps_us_there() -> None:
+    hand, _ = dead()
+    effects = hand.wait(120)
+    (call,) = calls(effects)
+    assert only(hand.tell(BridgesFound((tried(),))), ReachBridge) == []  # a request is under way
+    effects = hand.answer(call, info(hand.now))
+
+    assert only(effects + hand.wait(1), ReachBridge) == []
+    assert logged(effects, "info") == [f"Bridge {LINK} answers again."]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        tried(bridge_id=OTHER_ID),
+        tried(bridge_id=None),
+        tried(verdict=Verdict.UNCLEAR),
+        tried(verdict=Verdict.SILENT),
+        tried(verdict=Verdict.OTHER),
+        tried(host="192.0.2.10"),
+    ],
+)
+def test_what_is_not_surely_called_so_elsewhere_is_no_place_to_go(one: Tried) -> None:
+    hand, _ = dead()
+    effects = hand.tell(BridgesFound((one,)))
+
+    assert (only(effects, ReachBridge), logged(effects, "warning")) == ([], [])
+
+
+def test_while_the_bridge_answers_a_rogue_announcer_gets_nothing() -> None:
+    hand = followed()
+    effects = hand.tell(BridgesFound((tried(),))) + hand.wait(31)
+
+    assert only(effects, ReachBridge) == []
+    assert [call.link for call in calls(effects)] == [LINK]
+
+
+def test_a_configured_address_is_never_left_but_the_finding_is_told() -> None:
+    hand, _ = dead(LISTED, learnt())
+    effects = hand.tell(BridgesFound((tried(),)))
+
+    assert only(effects + die(hand, 60), ReachBridge) == []
+    (text,) = logged(effects, "warning")
+    assert text == (
+        f"Bridge {BRIDGE_ID} does not answer at {LINK}, and something that calls itself so does at {NEW}. If the Nuki "
+        "app or your router has it there, too, set host: 192.0.2.44 in `bridges`"
+    )
+    assert logged(hand.tell(BridgesFound((tried(),))), "warning") == []
+
+
+@pytest.mark.parametrize(("config", "auth"), [(STAY, AuthMode.ENCRYPTED), (NO_BRIDGES, AuthMode.PLAIN)])
+def test_neither_against_the_settings_nor_with_a_readable_token_does_it_follow(config: str, auth: AuthMode) -> None:
+    hand, _ = dead(config, learnt(auth))
+    effects = hand.tell(BridgesFound((tried(),)))
+
+    assert only(effects, ReachBridge) == []
+    assert logged(effects, "warning")[0].endswith("run: nuki2mqtt pair --host 192.0.2.44")
+
+
+def test_a_bridge_that_was_paired_anew_elsewhere_is_followed_there_only() -> None:
+    hand, _ = dead()
+    effects = hand.tell(BridgePaired(NEW, Secret("newt0ken")))
+    effects = answer_until(hand, effects, info(hand.now))
+
+    assert f"Bridge {BRIDGE_ID} is followed at {NEW} now, and not at {LINK} any more." in logged(effects, "error")
+    assert list(only(effects, Remember)[-1].memory.bridges) == [NEW]
+    assert {call.link for call in calls(hand.wait(300))} == {NEW}
+
+
+def test_at_the_end_no_search_begins() -> None:
+    hand, _ = started()
+    hand.tell(BridgesFound(()))
+    hand.gateway._following.release(hand.moment)
+
+    assert only(hand.wait(3600), FindBridges) == []
