@@ -22,6 +22,7 @@ from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
 from nuki2mqtt.gateway.bridge_problems import container_address, failure, pair_command, slots_full
 from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, SLOTS, is_container_internal
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     MqttConnected,
@@ -89,11 +90,10 @@ async def _check(setup: Setup) -> list[Line]:
 
 
 def _settings(setup: Setup) -> Iterator[Line]:
-    count = len(setup.settings.bridges)
+    count = len(followed_bridges(setup.settings, rename_moved(read_memory(setup.state_dir).bridges)))
     if count == 0:
-        yield Line(
-            "settings", False, "readable, but no Bridge is configured: add its address (nuki2mqtt find) under `bridges`"
-        )
+        text = "readable, but no Bridge is configured or paired: nuki2mqtt find shows its address and the next command"
+        yield Line("settings", False, text)
     else:
         yield Line("settings", True, f"readable, {count} Bridge{'s' if count > 1 else ''}, state in {setup.state_dir}")
     for warning in setup.settings.warnings:
@@ -149,10 +149,10 @@ def _read_health(body: bytes | None) -> dict[str, Any] | None:
 
 async def _bridges(setup: Setup, health: dict[str, Any] | None) -> list[Line]:
     lines: list[Line] = []
-    memory = read_memory(setup.state_dir)
+    memory = rename_moved(read_memory(setup.state_dir).bridges)
     async with BridgeHttp() as http:
-        for bridge in setup.settings.bridges:
-            known = memory.bridges.get(bridge.link)
+        for bridge in followed_bridges(setup.settings, memory):
+            known = memory.get(bridge.link)
             token = bridge.token or (None if known is None else known.token)
             subject = "bridge"
             if token is None:

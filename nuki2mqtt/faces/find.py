@@ -15,6 +15,7 @@ from nuki2mqtt.adapters.state_file import read_memory
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.bridge_problems import pair_command
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
 from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
@@ -37,11 +38,20 @@ class FindOptions:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What we know of the configured Bridges: their IDs, their addresses, and which have a token; by link."""
+    """What we know of the Bridges that are followed: their IDs, their addresses, and which have a token; by link.
+
+    `are_listed`: in the settings; otherwise they were paired.
+    """
 
     bridges: tuple[BridgeSettings, ...]
     memory: Mapping[str, BridgeMemory]
     addresses: Mapping[str, tuple[str, ...]]
+    are_listed: bool = True
+
+    @property
+    def where(self) -> str:
+        """Where we know them from."""
+        return "in your settings" if self.are_listed else "paired"
 
     def ids_of(self, bridge: BridgeSettings) -> tuple[NukiId, ...]:
         """Its ID as configured or learnt."""
@@ -83,10 +93,11 @@ def find(setup: Setup, options: FindOptions) -> int:
 
 async def _search(setup: Setup, options: FindOptions) -> tuple[frozenset[How], Search, Known]:
     """In which ways was searched, what was found, and what was known before."""
-    settings, memory = setup.settings, read_memory(setup.state_dir)
-    named = [bridge.host for bridge in settings.bridges if plain_address(bridge.host) is None]
-    known = Known(settings.bridges, memory.bridges, await resolve(named))
-    ports = {one: bridge.port for bridge in settings.bridges for one in known.ids_of(bridge)}
+    settings, memory = setup.settings, rename_moved(read_memory(setup.state_dir).bridges)
+    bridges = followed_bridges(settings, memory)
+    named = [bridge.host for bridge in bridges if plain_address(bridge.host) is None]
+    known = Known(bridges, memory, await resolve(named), are_listed=bool(settings.bridges))
+    ports = {one: bridge.port for bridge in bridges for one in known.ids_of(bridge)}
     plan = SearchPlan(
         mdns_s=options.seconds if settings.find.mdns else None,
         host_names=host_names(ports) if settings.find.hostnames else (),
@@ -103,13 +114,20 @@ def _next(candidate: Candidate, known: Known) -> tuple[str, str | None]:
     """What our settings say of it, and the next command if there is one."""
     if (bridge := known.at_its_place(candidate)) is not None:
         if known.has_token(bridge):
-            return "in your settings, with a token: nothing to do", None
+            return f"{known.where}, with a token: nothing to do", None
         return "in your settings, without a token", pair_command(bridge)  # its token belongs to that spelling
     if (bridge := known.elsewhere(candidate)) is not None:
         port = "" if bridge.port == candidate.port else f" and port: {candidate.port}"
         step = f"if the Nuki app or your router has it at {candidate.host}, too, set host: {candidate.host}{port}"
+        if not known.are_listed:
+            step = "the service follows it there when the old address is dead; or pair again"
+            return f"paired at another address, {bridge.link}: {step}", pair_command(_place(candidate))
         return f"in your settings with another address, {bridge.link}: {step}", None
-    return "not in your settings", pair_command(BridgeSettings(host=candidate.host, port=candidate.port))
+    return "not in your settings" if known.are_listed else "not paired", pair_command(_place(candidate))
+
+
+def _place(candidate: Candidate) -> BridgeSettings:
+    return BridgeSettings(host=candidate.host, port=candidate.port)
 
 
 # --- For people -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.log_output import register_secret
@@ -12,6 +13,9 @@ from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.vocabulary import BridgePaired
 from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest
 from nuki2mqtt.protocol.settings import BridgeSettings
+
+_BUTTON_S = 30  # reference, 1.1: so long the Bridge waits for its button
+_COUNT_WIDTH = 16
 
 
 def pair(setup: Setup, host: str, port: int, *, replace: bool) -> int:
@@ -29,7 +33,7 @@ def pair(setup: Setup, host: str, port: int, *, replace: bool) -> int:
         return EXIT_FAILED
     print(f"Press the button of the Bridge at {link} within 30 seconds (shortly; its ring lights up) ...", flush=True)
     try:
-        answer = asyncio.run(_ask(host, port))
+        answer = asyncio.run(_ask_counting(host, port))
     except BridgeError as error:
         print(_explain(error, link), file=sys.stderr)
         return EXIT_FAILED
@@ -43,11 +47,32 @@ def pair(setup: Setup, host: str, port: int, *, replace: bool) -> int:
         print(error, file=sys.stderr)
         return EXIT_FAILED
     print(f"Paired. The token is kept in {setup.state_dir}; a running service takes it within seconds.")
-    if link not in {bridge.link for bridge in setup.settings.bridges}:
+    if setup.settings.bridges and link not in {bridge.link for bridge in setup.settings.bridges}:
         print(f"This Bridge is not in your settings yet. Add to config.yaml:\n\nbridges:\n  - host: {host}")
         if port != BridgeSettings(host=host).port:
             print(f"    port: {port}")
     return EXIT_OK
+
+
+async def _ask_counting(host: str, port: int) -> AuthAnswer:
+    """Ask, and count the seconds down: in place on a terminal, every ten elsewhere."""
+    counting = asyncio.create_task(count_down(is_terminal=sys.stdout.isatty()))
+    try:
+        return await _ask(host, port)
+    finally:
+        counting.cancel()
+        if sys.stdout.isatty():
+            print("\r" + " " * _COUNT_WIDTH, end="\r", flush=True)
+
+
+async def count_down(*, is_terminal: bool, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    """Say how many seconds are left for the button."""
+    for left_s in range(_BUTTON_S, 0, -1):
+        if is_terminal:
+            print(f"\r{left_s:>4} s left ", end="", flush=True)
+        elif left_s < _BUTTON_S and left_s % 10 == 0:
+            print(f"{left_s} s left ...", flush=True)
+        await pause(1.0)
 
 
 async def _ask(host: str, port: int) -> AuthAnswer:

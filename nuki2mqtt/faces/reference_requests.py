@@ -10,6 +10,16 @@ from nuki2mqtt.protocol.command_payloads import render_response
 
 _BRIDGE = {"id": "0A1B2C3D", "address": "192.0.2.10:8080"}
 _SLOT = {"id": 0, "url": masked_url("http://192.0.2.20:51828/hook?token=5ec4e7"), "own": False}
+_FOUND = {
+    "host": "192.0.2.10",
+    "port": 8080,
+    "bridge_id": "0A1B2C3D",
+    "server_id": None,
+    "found_by": ["mdns"],
+    "also": [],
+    "verdict": "bridge",
+    "text": "wants a token (401), as a Bridge does",
+}
 _OPTIONAL = 'nothing needed; `{"bridge":..}` asks one only'
 # Each verb: its payload, what it does, and an example of `data`.
 _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -40,6 +50,16 @@ _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
         '`{"device":"front_door"}` or the topic or ID alone',
         "forgets a device that no Bridge lists any more, clears its retained topics, and its entities in Home Assistant",
         {"id": "1A2B3C4D"},
+    ),
+    "find": (
+        "anything",
+        "searches for Bridges as `find` in the settings says, and asks what it finds for `/info` without a token",
+        {"bridges": [_FOUND], "notes": []},
+    ),
+    "pair": (
+        '`{"bridge":..}`, of the settings or as `find` shows it',
+        "asks the Bridge for a token; its button must be pressed within 30 s; only where it has none or refuses ours",
+        {"address": "192.0.2.10:8080", "paired": True},
     ),
 }
 

@@ -40,11 +40,6 @@ class _Said:
     is_once: bool = False
     is_last: bool = False
 
-    @property
-    def turn(self) -> tuple[Rank, bool]:
-        """When it is said, where all is said again."""
-        return self.rank, self.is_last
-
 
 @dataclass(frozen=True, slots=True)
 class _Event:
@@ -194,7 +189,7 @@ class Publications:
         self.closed()
         self._is_open = True
         self._refused.clear()
-        self._dirty = dict.fromkeys(sorted(self._wanted, key=self._turn_of))
+        self._dirty = dict.fromkeys(self._in_turn(self._wanted))
 
     def say_again(self, matches: Callable[[Rank], bool]) -> None:
         """Say all topics of some ranks again (Home Assistant was born)."""
@@ -206,11 +201,21 @@ class Publications:
         self._say_all_again(topic for topic in self._wanted if topic in refused)
 
     def _say_all_again(self, topics: Iterable[str]) -> None:
-        for topic in sorted(topics, key=self._turn_of):
+        for topic in self._in_turn(topics):
             self._dirty.setdefault(topic)
 
-    def _turn_of(self, topic: str) -> tuple[Rank, bool]:
-        return self._wanted[topic].turn
+    def _in_turn(self, topics: Iterable[str]) -> list[str]:
+        """By rank, and what belongs together side by side: a device's topics, then its availability, which is last."""
+        heads = {topic.rpartition("/")[0] for topic, said in self._wanted.items() if said.is_last}
+        places: dict[str, int] = {}
+
+        def turn(topic: str) -> tuple[Rank, int, bool]:
+            said, head = self._wanted[topic], topic
+            while head not in heads and head:
+                head = head.rpartition("/")[0]
+            return said.rank, places.setdefault(head or topic, len(places)), said.is_last
+
+        return sorted(topics, key=turn)
 
     def _rank_of(self, topic: str) -> Rank:
         return self._wanted[topic].rank

@@ -6,9 +6,11 @@ import time
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from nuki2mqtt.adapters.bridge_finder import AT_A_TIME, SearchPlan, probe, search
+from nuki2mqtt.adapters.bridge_finder import AT_A_TIME, BridgeFinder, SearchPlan, probe, search
+from nuki2mqtt.gateway.vocabulary import FindBridges
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict
+from nuki2mqtt.protocol.discovery import Candidate, HostName, How, Tried, Verdict
+from nuki2mqtt.protocol.settings import FindSettings
 from nuki2mqtt.simulator.announcer import Announcer
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.estate import BridgePlan, Estate
@@ -71,6 +73,24 @@ async def test_what_is_no_bridge() -> None:
 async def test_a_link_local_address_is_asked_with_its_scope() -> None:
     [tried] = await probe([at(free_port(), "fe80::1%lo")])
     assert tried.verdict is Verdict.SILENT
+
+
+async def test_what_is_followed_is_not_asked_by_the_search() -> None:
+    """A Bridge answers one question at a time, and those of the service come first."""
+    async with served() as by_address, served() as by_id, served() as other:
+        names = (
+            HostName("localhost", ID, by_address.port),
+            HostName("localhost", NukiId(8), by_id.port),
+            HostName("localhost", NukiId(9), other.port),
+        )
+        followed = frozenset({f"127.0.0.1:{by_address.port}"})
+        order = FindBridges(names, followed, frozenset({NukiId(8)}))
+        found = await BridgeFinder(FindSettings(mdns=False), "http://127.0.0.1:1").find(order)
+        asked = [len(server.bridge.requests) for server in (by_address, by_id, other)]
+    texts = {one.candidate.port: (one.verdict, one.text) for one in found.tried if ":" not in one.candidate.host}
+    assert asked == [0, 0, 1]
+    assert texts[by_address.port] == texts[by_id.port] == (Verdict.BRIDGE, "is followed already")
+    assert texts[other.port] == (Verdict.BRIDGE, "wants a token (401), as a Bridge does")
 
 
 async def test_nothing_to_search() -> None:

@@ -101,7 +101,7 @@ async def test_no_bridge_is_configured(here: Site, perform: Perform) -> None:
     said = await perform(check, Setup(read_settings(text, read_file=lambda name: name), here.folder))
     assert said.status == 1
     assert lines(said, "settings") == [
-        "FAIL readable, but no Bridge is configured: add its address (nuki2mqtt find) under `bridges`"
+        "FAIL readable, but no Bridge is configured or paired: nuki2mqtt find shows its address and the next command"
     ]
     assert lines(said, "bridge") == []
 

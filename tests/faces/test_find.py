@@ -290,9 +290,7 @@ async def test_it_finds_what_simulate_announces_and_follows_it(tmp_path: Path) -
         async with started(tmp_path, *search) as finding:
             assert await finding.ended(30) == 0, finding.text
         assert f"Bridge {bridge['id']} at 127.0.0.1:{bridge['port']}" in finding.lines
-        assert finding.lines[-1] == (
-            f"  not in your settings; next: nuki2mqtt pair --host 127.0.0.1 --port {bridge['port']}"
-        )
+        assert finding.lines[-1] == (f"  not paired; next: nuki2mqtt pair --host 127.0.0.1 --port {bridge['port']}")
         [asked] = await one.do("GET", "/bridges/1/requests")
         assert (asked["path"], asked["query"], asked["token_mode"], asked["status"]) == ("/info", {}, None, 401)
 

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from nuki2mqtt.adapters.state_file import StateFile
-from nuki2mqtt.faces.pair import pair
+from nuki2mqtt.faces.pair import count_down, pair
 from nuki2mqtt.faces.setup import Setup
 from nuki2mqtt.gateway.vocabulary import BridgePaired
 from nuki2mqtt.model.secret import Secret
-from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings import BridgeSettings, Settings
 from tests.faces.conftest import Perform, Site
 from tests.stories.real.household import TOKEN, free_port
 
@@ -39,7 +41,7 @@ async def test_the_button_is_pressed(here: Site, perform: Perform) -> None:
 async def test_a_bridge_that_is_not_in_the_settings(here: Site, perform: Perform) -> None:
     """It prints what to add, and no token."""
     here.bridge.button_pressed = True
-    setup = Setup(Settings(), here.folder / "state")
+    setup = Setup(Settings(bridges=(BridgeSettings(host="192.0.2.10"),)), here.folder / "state")
     said = await perform(pair, setup, "127.0.0.1", here.server.port, replace=True)
     assert said.status == 0
     assert said.out.endswith(
@@ -48,6 +50,28 @@ async def test_a_bridge_that_is_not_in_the_settings(here: Site, perform: Perform
     )
     assert TOKEN not in said.out
     assert handed_over(setup.state_dir) == (BridgePaired(here.link, Secret(TOKEN), replace_bridge=True),)
+
+
+async def test_without_bridges_in_the_settings_it_is_followed_as_it_is(here: Site, perform: Perform) -> None:
+    here.bridge.button_pressed = True
+    said = await perform(pair, Setup(Settings(), here.folder / "state"), "127.0.0.1", here.server.port, replace=False)
+    assert said.out.endswith("a running service takes it within seconds.\n")
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "shown"),
+    [(False, "20 s left ...\n10 s left ...\n"), (True, "".join(f"\r{left:>4} s left " for left in range(30, 0, -1)))],
+)
+async def test_the_seconds_are_counted_down(
+    capsys: pytest.CaptureFixture[str], *, is_terminal: bool, shown: str
+) -> None:
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    await count_down(is_terminal=is_terminal, pause=pause)
+    assert (capsys.readouterr().out, sum(paused)) == (shown, 30)
 
 
 async def test_the_button_is_not_pressed(here: Site, perform: Perform) -> None:

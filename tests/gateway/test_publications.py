@@ -140,15 +140,18 @@ def test_after_a_connection_what_is_last_goes_out_after_its_rank() -> None:
     publications = opened()
     publications.say("lock", b"stale", DEVICE)
     publications.say("lock/availability", b"offline", DEVICE, is_last=True)
-    publications.say("lock/state", b"locked", DEVICE)
+    publications.say("other", b"stale", DEVICE)
+    publications.say("other/availability", b"offline", DEVICE, is_last=True)
+    publications.say("lock/battery/level", b"80", DEVICE)
     publications.say("gateway", b"x", GATEWAY)
     take(publications)
     publications.closed()
-    publications.say("lock/state", b"unlocked", DEVICE)
+    publications.say("lock/battery/level", b"20", DEVICE)
     publications.say("lock/availability", b"online", DEVICE, is_last=True)
     publications.opened()
 
-    assert [topic for topic, _ in take(publications)] == ["lock", "lock/state", "lock/availability", "gateway"]
+    devices = ["lock", "lock/battery/level", "lock/availability", "other", "other/availability"]
+    assert [topic for topic, _ in take(publications)] == [*devices, "gateway"]
 
 
 def test_what_was_refused_is_said_again_in_its_turn() -> None:

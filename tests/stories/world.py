@@ -21,6 +21,8 @@ from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
+    BridgeAskedToPair,
+    BridgesFound,
     CallbackDoorFailed,
     CallbackDoorOpened,
     CallbackPath,
@@ -29,6 +31,7 @@ from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     Effect,
     Event,
+    FindBridges,
     Level,
     Log,
     Memory,
@@ -41,7 +44,9 @@ from nuki2mqtt.gateway.vocabulary import (
     MqttReceived,
     MqttSubscribed,
     OpenCallbackDoor,
+    PairBridge,
     Publish,
+    ReachBridge,
     Remember,
     SetLogLevel,
     Stop,
@@ -49,8 +54,9 @@ from nuki2mqtt.gateway.vocabulary import (
     Subscription,
 )
 from nuki2mqtt.model.secret import Secret
-from nuki2mqtt.protocol.bridge_api import parse_callback, read_response
+from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest, parse_callback, read_response
 from nuki2mqtt.protocol.bridge_auth import sign
+from nuki2mqtt.protocol.discovery import Tried
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.simulator.bridge import Ending, SimulatedBridge, SimulatedRequest
 from nuki2mqtt.simulator.house import House
@@ -60,6 +66,7 @@ BRIDGE_HOST, BRIDGE_PORT = "192.0.2.10", 8080
 GATEWAY_HOST, DOOR_PORT = "192.0.2.5", 8321
 TOKEN = "abcdef"
 BROKER_S = 0.002
+SEARCH_S = 6.0
 MONOTONIC_START = 1000.0
 CLOCK_TICK_S = 2.0**-22  # between two numbers of epoch seconds
 MAX_STEPS = 2_000_000
@@ -309,6 +316,8 @@ class Process:
         self.calls: list[CallBridge] = []
         self.sent: list[tuple[float, CallBridge]] = []
         self._paths: tuple[CallbackPath, ...] = ()
+        self._places: dict[str, str] = {}  # where it asks a Bridge, if not at its link
+        self.searches = 0
         self._order: ConnectMqtt | None = None
         self._timer: float | None = None
         self._dies_before: Callable[[Effect], bool] | None = None
@@ -397,6 +406,13 @@ class Process:
                 self.calls.append(effect)
                 self.sent.append((self.world.now, effect))
                 self._call(effect)
+            case ReachBridge(link, host, port):
+                self._places[link] = f"{host}:{port}"
+            case FindBridges():
+                self.searches += 1
+                self.world.after(SEARCH_S, self._found, effect)
+            case PairBridge():
+                self._pair(effect)
             case OpenCallbackDoor(paths):
                 self._paths = paths
                 failed = self.door_error
@@ -425,9 +441,29 @@ class Process:
         if self.number in self.world.broker.connected:
             self.deliver(MqttPublished(message_id))
 
+    def _found(self, order: FindBridges) -> None:
+        """What is announced, but for what is followed anyway."""
+        tried = tuple(one for one in self.world.announced if one.candidate.link not in order.followed)
+        self.deliver(BridgesFound(tried))
+
+    def _pair(self, order: PairBridge) -> None:
+        bridge = self.world.bridges.get(f"{order.host}:{order.port}")
+        if bridge is None:
+            refused = BridgeError(BridgeErrorKind.REFUSED, "no route")
+            self.world.after(0.01, self.deliver, BridgeAskedToPair(order.link, refused))
+            return
+        answer = bridge.answer("/auth", {}, self.world.now)
+        try:
+            read = read_response(AuthRequest(), answer.status, answer.body)
+        except BridgeError as error:
+            self.world.after(answer.delay_s, self.deliver, BridgeAskedToPair(order.link, error))
+        else:
+            assert isinstance(read, AuthAnswer)
+            self.world.after(answer.delay_s, self.deliver, BridgeAskedToPair(order.link, read.token))
+
     def _call(self, call: CallBridge) -> None:
         world, request = self.world, call.request
-        bridge = world.bridges.get(call.link)
+        bridge = world.bridges.get(self._places.get(call.link, call.link))
         query = request.params()
         if request.needs_token:
             nonce = world.next_number().to_bytes(24, "big")
@@ -512,6 +548,7 @@ class World:
         self.broker = Broker(self)
         self.processes: list[Process] = []
         self.holds_callbacks_s = 0.0
+        self.announced: list[Tried] = []  # what a search finds
         self._agenda: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = itertools.count()
         self._numbers = itertools.count(1)
