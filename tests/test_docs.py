@@ -66,7 +66,8 @@ def test_every_decision_is_in_the_index_and_short() -> None:
     index = {(DOCS / "decisions" / link).resolve() for link in links(DOCS / "decisions" / "0000-index.md")}
 
     assert set(DECISIONS) - index == {DOCS / "decisions" / "0000-index.md"}
-    assert [name_of(page) for page in DECISIONS if len(page.read_text(encoding="utf-8").splitlines()) >= 40] == []
+    pages = [page for page in DECISIONS if page.name != "0000-index.md"]
+    assert [name_of(page) for page in pages if len(page.read_text(encoding="utf-8").splitlines()) >= 40] == []
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:

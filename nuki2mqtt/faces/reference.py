@@ -12,6 +12,7 @@ from nuki2mqtt.faces.reference_text import example, table
 from nuki2mqtt.gateway import publications, vouching
 from nuki2mqtt.gateway.broker_session import LONGEST_READ_S, QUIET_S
 from nuki2mqtt.gateway.callback_watch import PATIENCE_S, TOO_MANY
+from nuki2mqtt.gateway.departures import GONE_AFTER_S, LISTS
 from nuki2mqtt.gateway.devices import STUCK_AFTER_S
 from nuki2mqtt.gateway.gateway import BORN_MIN_S, BORN_SPAN_S
 from nuki2mqtt.gateway.ownership import LIVE_S
@@ -295,10 +296,12 @@ def _home_assistant() -> str:
     topic = "`<prefix>/device/nuki2mqtt_<ID>/config`"
     return (
         f"## Home Assistant\n\nOne retained message per device at {topic}, in the device form (Home Assistant 2024.12 or "
-        "later); unique ids are `nuki2mqtt_<ID>_<key>`. An entity is offered only for what the device was seen to have "
+        "later); unique ids are `nuki2mqtt_<ID>_<key>`. With `homeassistant.form: entity` one per entity at "
+        "`<prefix>/<component>/nuki2mqtt_<ID>/<key>/config`, and a change of the form hands the entities over. An entity is offered only for what the device was seen to have "
         "and what is permitted. Availability needs all three: gateway, Bridge and device. Said again "
-        f"{BORN_MIN_S:.0f} to {BORN_MIN_S + BORN_SPAN_S:.0f} s after Home Assistant's birth message.\n\n"
-        + table(("device", "keys"), rows)
+        f"{BORN_MIN_S:.0f} to {BORN_MIN_S + BORN_SPAN_S:.0f} s after Home Assistant's birth message. Cleared, with the "
+        f"device's topics, when {LISTS} complete lists of every Bridge over {GONE_AFTER_S / 60:.0f} minutes lack it, or by "
+        "`device_remove`.\n\n" + table(("device", "keys"), rows)
     )
 
 

@@ -197,6 +197,11 @@ class Following:
                 self._news.append(SearchEnded(tried, notes))
                 return self.finding.take(event, now) if self.is_active else []
 
+    @property
+    def followed(self) -> list[str]:
+        """The links whose lists count: of a Bridge that is followed under another name now nothing is expected."""
+        return [name for name in self.links if name not in self._retired]
+
     def begin_pairing(self, place: str) -> list[Effect]:
         """Ask this Bridge for a token; raises ValueError that says why that cannot be."""
         if self._pairing is not None:
@@ -368,7 +373,7 @@ class Following:
 
     def _listed(self, link: BridgeLink, answer: ListAnswer, now: Moment) -> list[Effect]:
         self.listed[link.link] = frozenset(report.nuki_id for report in answer.reports)
-        self._news.append(ListEnded(link.link, self.listed[link.link]))
+        self._news.append(ListEnded(link.link, self.listed[link.link], is_complete=not answer.broken))
         effects = [effect for text in answer.broken for effect in self._once(f"Bridge {link.link}: {text}")]
         once: dict[NukiId, Report] = {}
         for report in answer.reports:

@@ -61,10 +61,11 @@ class ReadEnded:
 
 @dataclass(frozen=True, slots=True)
 class ListEnded:
-    """A `/list` of this link is over: its devices, or None where it failed."""
+    """A `/list` of this link is over: its devices, or None where it failed; `is_complete`: all of it was readable."""
 
     link: str
     devices: frozenset[NukiId] | None
+    is_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

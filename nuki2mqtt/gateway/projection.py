@@ -6,9 +6,9 @@ source or the signal strength alone is said at most every 300 s.
 
 from dataclasses import dataclass, replace
 
-from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import view_slots
+from nuki2mqtt.gateway.discovery_form import DiscoveryForms
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.publications import Publications, Rank
 from nuki2mqtt.gateway.vocabulary import DeviceMemory, Moment
@@ -35,8 +35,8 @@ from nuki2mqtt.protocol.payloads import (
     render_health,
     render_snapshot,
 )
-from nuki2mqtt.protocol.settings import Settings
-from nuki2mqtt.protocol.settings_words import CommandTs, Output
+from nuki2mqtt.protocol.settings import HomeAssistantSettings, Settings
+from nuki2mqtt.protocol.settings_words import CommandTs, DiscoveryForm, Output
 from nuki2mqtt.protocol.topics import TopicTree
 
 QUIET_CHANGE_S = 300.0  # docs/topics.md, "Device"
@@ -64,7 +64,7 @@ class Projection:
         settings: Settings,
         tree: TopicTree,
         publications: Publications,
-        announcements: Announcements,
+        announcements: DiscoveryForms,
         version: str,
     ) -> None:
         self._settings = settings
@@ -87,7 +87,7 @@ class Projection:
             prefix=tree.prefix,
             version=version,
             open_states=settings.homeassistant.open_states,
-            command_ts=settings.homeassistant.command_ts is not CommandTs.OFF,
+            command_ts=_has_command_ts(settings.homeassistant),
         )
 
     # --- Devices ------------------------------------------------------------------------------------------------------
@@ -298,3 +298,9 @@ def bridge_health(link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> 
         auth=None if link.ladder.proven is None else link.ladder.proven.value,
         problem=link.problem,
     )
+
+
+def _has_command_ts(settings: HomeAssistantSettings) -> bool:
+    """Who knows only the entity form may not know the template: there it must be asked for (docs/topics.md)."""
+    is_auto = settings.command_ts is CommandTs.AUTO
+    return settings.form is DiscoveryForm.DEVICE if is_auto else settings.command_ts is CommandTs.ON

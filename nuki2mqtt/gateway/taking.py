@@ -8,12 +8,14 @@ from typing import Any
 
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.commanding import Commanding
+from nuki2mqtt.gateway.departures import Departures
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.news import ListEnded
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.requests import Requests
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Memory, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Memory, Moment, MqttReceived
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol.payloads import render_time, snapshot_body
@@ -43,6 +45,7 @@ class Taking:
         self._topics = topics
         self._commanding = Commanding(settings, tree, publications, following, topics, memory.journal, identity.started)
         self._removed: list[tuple[NukiId, str]] = []
+        self._departures = Departures()
         self._requests = Requests(
             tree,
             publications,
@@ -77,6 +80,7 @@ class Taking:
         """Another gateway owns the base: send nothing, say nothing."""
         self._commanding.drop()
         self._requests.drop()
+        self._departures.forget_all()
 
     def stop(self, now: Moment) -> list[Effect]:
         """The gateway stops: everything under way ends."""
@@ -105,9 +109,23 @@ class Taking:
         """Take in what following the Bridges brought, and tell what it means."""
         news = self._following.take_news()
         self._commanding.hear(news, now)
+        effects: list[Effect] = []
         for item in news:
             self._requests.hear(item, now)
-        return self._commanding.tell(now) if news else []
+            if isinstance(item, ListEnded) and item.devices is not None and item.is_complete:
+                effects += self._bid_farewell(item.link, item.devices, now)
+        return effects + self._commanding.tell(now) if news else []
+
+    def _bid_farewell(self, link: str, devices: frozenset[NukiId], now: Moment) -> list[Effect]:
+        """Remove what no Bridge has any more."""
+        self._departures.listed(link, devices, self._topics.known, now.monotonic)
+        effects: list[Effect] = []
+        for nuki_id in self._departures.gone(self._following.followed, now.monotonic):
+            if not self._commanding.is_under_way(nuki_id):
+                text = f"No Bridge lists device {nuki_id} any more: it is removed, with its topics and entities."
+                effects.append(Log(Level.WARNING, text))
+                self._remove(nuki_id)
+        return effects
 
     def settle(self, now: Moment) -> list[Effect]:
         """Do what is due."""
@@ -156,6 +174,7 @@ class Taking:
         device = self._topics.known.pop(nuki_id, None)
         self._commanding.commands.forget(nuki_id)
         self._following.forget_device(nuki_id)
+        self._departures.forget(nuki_id)
         if device is not None:
             self._removed.append((nuki_id, device.topic))
 

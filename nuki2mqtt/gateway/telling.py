@@ -3,9 +3,9 @@
 Made anew when the base was another gateway's in between: the next announcement is a first one again.
 """
 
-from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.broker_session import BrokerSession
+from nuki2mqtt.gateway.discovery_form import DiscoveryForms
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.projection import Projection, bridge_health
@@ -36,7 +36,7 @@ class Telling:
         self._identity = identity
         self._publications = publications
         self._topics = topics
-        self._announcements = Announcements(publications, topics.announced)
+        self._announcements = DiscoveryForms(publications, topics.announced, settings.homeassistant.form)
         self._projection = Projection(settings, tree, publications, self._announcements, identity.version)
         self._is_holding = False
         self._health_at = 0.0

@@ -1,4 +1,6 @@
-"""Home Assistant's MQTT discovery, device form: one message announces a device with all its entities.
+"""Home Assistant's MQTT discovery: in the device form one message announces a device with all its entities.
+
+In the entity form, which is made of it, each entity has a message of its own (`split_by_entity`).
 
 The entities stand in `homeassistant_entities`; here they are only chosen and written down. Home Assistant
 refuses the whole device for one unknown key at the top or in `dev`, so both hold only what its release
@@ -62,6 +64,34 @@ class Discovery:
     payload: bytes
     platforms: dict[str, str]
     unseen: dict[str, str]
+
+
+# Said retained at the topics of one form before the other one is announced, it hands the entities over with their
+# IDs and history (Home Assistant 2024.12; both ways).
+MIGRATE = b'{"migrate_discovery":true}'
+
+
+def split_by_entity(discovery: Discovery) -> tuple[Discovery, ...]:
+    """The same in the entity form: `<prefix>/<platform>/<device>/<key>/config`, one message for each component."""
+    message = json.loads(discovery.payload)
+    common = {key: value for key, value in message.items() if key != "cmps"}
+    singles = []
+    for key, component in message["cmps"].items():
+        platform = str(component["p"])
+        payload = {name: value for name, value in component.items() if name != "p"} | common
+        singles.append(Discovery(entity_topic(discovery.topic, key, platform), _encode(payload), {key: platform}, {}))
+    return tuple(singles)
+
+
+def entity_topic(device_topic: str, key: str, platform: str) -> str:
+    """Where one entity of a device is announced in the entity form; the same IDs make it the same entity."""
+    prefix, _, device_id, config = device_topic.rsplit("/", 3)
+    return f"{prefix}/{platform}/{device_id}/{key}/{config}"
+
+
+def is_entity_of(topic: str, device_topic: str, components: Mapping[str, str]) -> bool:
+    """Whether this is such a topic, at which these components were announced."""
+    return any(topic == entity_topic(device_topic, key, platform) for key, platform in components.items())
 
 
 def render_removal(discovery: Discovery, gone: Mapping[str, str]) -> bytes:

@@ -9,13 +9,12 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import MQTT_PORT, MQTT_TLS_PORT, Settings
 from nuki2mqtt.protocol.settings_names import is_at_or_below, is_loopback
 from nuki2mqtt.protocol.settings_shape import leaf_keys
-from nuki2mqtt.protocol.settings_words import AuthSetting, DiscoveryForm, MqttProtocol, Output, TrustClock
+from nuki2mqtt.protocol.settings_words import AuthSetting, MqttProtocol, Output, TrustClock
 
 # What the finished product accepts and this version does not: key -> refused value; `Secret` is any secret.
 # A row goes when its part comes.
 NOT_IN_THIS_VERSION: Mapping[str, object] = MappingProxyType(
     {
-        "homeassistant.form": DiscoveryForm.ENTITY,
         "nuki_web.token": Secret,
         "nuki_web.keypad.manage": True,
         "nuki_web.keypad.publish_codes": True,

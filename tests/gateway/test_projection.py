@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from nuki2mqtt.gateway.announcements import Announcements
 from nuki2mqtt.gateway.bridge_link import BridgeLink
+from nuki2mqtt.gateway.discovery_form import DiscoveryForms
 from nuki2mqtt.gateway.projection import Projection, bridge_health
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.vocabulary import BridgeMemory, DeviceMemory, MqttPublished, Publish
@@ -55,7 +55,7 @@ class Stage:
         self.publications.opened()
         tree = TopicTree("nuki2mqtt", "homeassistant")
         self.announced: dict[str, dict[str, str]] = {}
-        announcements = Announcements(self.publications, self.announced)
+        announcements = DiscoveryForms(self.publications, self.announced)
         self.projection = Projection(read(config), tree, self.publications, announcements, "0.1.0")
 
     def show(self, snapshot: Snapshot, at: float = 0.0) -> dict[str, bytes]:

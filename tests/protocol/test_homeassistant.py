@@ -26,6 +26,7 @@ from nuki2mqtt.protocol.homeassistant import (
     render_device,
     render_gateway,
     render_removal,
+    split_by_entity,
 )
 from tests.protocol.ha_schema import complaints
 
@@ -547,3 +548,21 @@ def test_rules_bite(fault: str) -> None:
 @pytest.mark.parametrize("topic", ["homeassistant/lock/nuki2mqtt_1/config", "ha/device/nuki2mqtt_ä/config"])
 def test_rules_bite_for_topics(topic: str) -> None:
     assert complaints(topic, read(RENDERED["smart_lock_2"]))
+
+
+# --- the entity form ---
+
+
+@pytest.mark.parametrize("prefix", ["homeassistant", "a/b"])
+def test_each_entity_has_a_message_of_its_own_with_all_that_the_device_says(prefix: str) -> None:
+    whole = render_device(FRONT_DOOR, dataclasses.replace(CONTEXT, prefix=prefix))
+    message = json.loads(whole.payload)
+    components = message.pop("cmps")
+    singles = split_by_entity(whole)
+
+    assert [json.loads(one.payload) | {"p": next(iter(one.platforms.values()))} for one in singles] == [
+        component | message for component in components.values()
+    ]
+    assert [one.platforms for one in singles] == [{key: component["p"]} for key, component in components.items()]
+    assert singles[0].topic == f"{prefix}/lock/nuki2mqtt_1A2B3C4D/lock/config"
+    assert len({one.topic for one in singles}) == len(components)
