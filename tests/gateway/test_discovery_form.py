@@ -20,7 +20,7 @@ ENTITIES = f"{CONFIG}homeassistant: {{form: entity}}\n"
 FRONT_DOOR = "homeassistant/device/nuki2mqtt_1A2B3C4D/config"
 
 
-def discovery(unseen: dict[str, str] | None = None, **platforms: str) -> Discovery:
+def discovery(platforms: dict[str, str], unseen: dict[str, str] | None = None) -> Discovery:
     message = {"o": {"name": "nuki2mqtt"}, "cmps": {key: {"p": platform} for key, platform in platforms.items()}}
     return Discovery(WHOLE, json.dumps(message).encode(), platforms, unseen or {})
 
@@ -58,7 +58,7 @@ class Stage:
 @pytest.mark.parametrize(("form", "told"), [(DEVICE, {WHOLE: "+"}), (ENTITY, {A: "+", B: "+"})])
 def test_the_first_time_it_is_announced_in_its_form(form: DiscoveryForm, told: dict[str, str]) -> None:
     stage = Stage(form)
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
 
     assert stage.take() == told
     assert stage.announced == ({WHOLE: BOTH} if form is DEVICE else {A: {"a": "button"}, B: {"b": "sensor"}})
@@ -74,7 +74,7 @@ def test_the_first_time_it_is_announced_in_its_form(form: DiscoveryForm, told: d
 )
 def test_from_one_form_to_the_other(form: DiscoveryForm, old: dict[str, dict[str, str]], new: dict[str, str]) -> None:
     stage = Stage(form, dict(old))
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
 
     assert stage.take() == dict.fromkeys(old, "move")
     assert stage.announced == old  # a restart begins it again
@@ -91,7 +91,7 @@ def test_from_one_form_to_the_other(form: DiscoveryForm, old: dict[str, dict[str
 
 def test_nothing_goes_on_before_the_broker_has_the_step_before() -> None:
     stage = Stage(ENTITY, {WHOLE: BOTH})
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
     stage.forms.finish(0)
     stage.forms.finish(100)
 
@@ -100,12 +100,12 @@ def test_nothing_goes_on_before_the_broker_has_the_step_before() -> None:
 
 def test_a_restart_on_the_way_ends_with_the_new_form_alone() -> None:
     stage = Stage(ENTITY, {WHOLE: BOTH})
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
     stage.take()
     stage.at(0)
     stage.at(2)
     stage.restart()
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
     told = [stage.take(), stage.at(0), stage.at(2), stage.at(4)]
 
     assert told == [{WHOLE: "move"}, {}, {A: "+", B: "+"}, {WHOLE: "-"}]
@@ -114,19 +114,19 @@ def test_a_restart_on_the_way_ends_with_the_new_form_alone() -> None:
 
 def test_what_changes_on_the_way_is_announced_as_it_is_then() -> None:
     stage = Stage(ENTITY, {WHOLE: BOTH})
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
     stage.take()
-    stage.forms.announce(discovery(a="button"))
+    stage.forms.announce(discovery({"a": "button"}))
     stage.at(0)
     first = stage.at(2)
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
 
     assert (first, stage.take(), stage.at(2), stage.at(4)) == ({A: "+"}, {B: "+"}, {}, {WHOLE: "-"})
 
 
 def test_an_entity_that_is_not_offered_any_more_is_cleared() -> None:
     stage = Stage(ENTITY, {A: {"a": "button"}, B: {"b": "sensor"}, "ha/sensor/other/b/config": {"b": "sensor"}})
-    stage.forms.announce(discovery(b="sensor"))
+    stage.forms.announce(discovery({"b": "sensor"}))
 
     assert stage.at(0) == {B: "+", A: "-"}
     assert stage.announced.keys() == {B, "ha/sensor/other/b/config"}
@@ -134,7 +134,7 @@ def test_an_entity_that_is_not_offered_any_more_is_cleared() -> None:
 
 def test_one_that_was_merely_not_seen_again_stays() -> None:
     stage = Stage(ENTITY, {A: {"a": "button"}})
-    stage.forms.announce(discovery({"a": "button"}, b="sensor"))
+    stage.forms.announce(discovery({"b": "sensor"}, {"a": "button"}))
 
     assert stage.at(0) == {B: "+"}
 
@@ -142,7 +142,7 @@ def test_one_that_was_merely_not_seen_again_stays() -> None:
 @pytest.mark.parametrize("form", [DEVICE, ENTITY])
 def test_what_is_withdrawn_leaves_nothing(form: DiscoveryForm) -> None:
     stage = Stage(form, {WHOLE: BOTH, A: {"a": "button"}})
-    stage.forms.announce(discovery(**BOTH))
+    stage.forms.announce(discovery(BOTH))
     stage.take()
     stage.forms.withdraw(WHOLE)
 
