@@ -32,6 +32,7 @@ from nuki2mqtt.protocol.discovery import (
 from nuki2mqtt.protocol.settings import FindSettings
 
 MOST_CANDIDATES = 32
+_MOST_NOTES = 16
 MDNS_S = 5.0  # what does not answer a question by mDNS within 3 s will not
 AT_A_TIME = 4
 _CONNECT_S = 3.0
@@ -55,9 +56,10 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found, one of each Bridge and the best first; notes on what was left out; what went wrong."""
+    """What was found, one of each Bridge and the best first, or `every` place; what was left out; what went wrong."""
 
     tried: tuple[Tried, ...] = ()
+    every: tuple[Tried, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -79,7 +81,9 @@ async def search(plan: SearchPlan) -> Search:
     followed = [one for one in candidates if one.link in plan.followed or one.ids & plan.followed_ids]
     tried = await probe([one for one in candidates if one not in followed])
     tried += [Tried(one, Verdict.BRIDGE, "is followed already") for one in followed]
-    return Search(join_tried(tried), notes, tuple(text for part in parts for text in part.warnings))
+    return Search(
+        join_tried(tried), tuple(tried), notes[:_MOST_NOTES], tuple(text for part in parts for text in part.warnings)
+    )
 
 
 class BridgeFinder:
@@ -101,7 +105,7 @@ class BridgeFinder:
             followed_ids=order.followed_ids,
         )
         found = await search(plan)
-        return BridgesFound(found.tried, (*found.warnings, *found.notes))
+        return BridgesFound(found.every, (*found.warnings, *found.notes))
 
 
 async def _by_mdns(plan: SearchPlan) -> _Part:

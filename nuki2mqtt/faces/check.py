@@ -8,7 +8,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
@@ -22,7 +22,7 @@ from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
 from nuki2mqtt.gateway.bridge_problems import container_address, failure, pair_command, slots_full
 from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, SLOTS, is_container_internal
-from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     MqttConnected,
@@ -90,7 +90,7 @@ async def _check(setup: Setup) -> list[Line]:
 
 
 def _settings(setup: Setup) -> Iterator[Line]:
-    count = len(followed_bridges(setup.settings, rename_moved(read_memory(setup.state_dir).bridges)))
+    count = len(followed_bridges(setup.settings, read_memory(setup.state_dir).bridges))
     if count == 0:
         text = "readable, but no Bridge is configured or paired: nuki2mqtt find shows its address and the next command"
         yield Line("settings", False, text)
@@ -149,17 +149,16 @@ def _read_health(body: bytes | None) -> dict[str, Any] | None:
 
 async def _bridges(setup: Setup, health: dict[str, Any] | None) -> list[Line]:
     lines: list[Line] = []
-    memory = rename_moved(read_memory(setup.state_dir).bridges)
     async with BridgeHttp() as http:
-        for bridge in followed_bridges(setup.settings, memory):
-            known = memory.get(bridge.link)
-            token = bridge.token or (None if known is None else known.token)
+        for one in followed_bridges(setup.settings, read_memory(setup.state_dir).bridges):
+            bridge = one.bridge if one.bridge.id is not None else replace(one.bridge, id=one.memory.bridge_id)
+            token = bridge.token or one.memory.token
             subject = "bridge"
             if token is None:
                 text = f"{bridge.link} has no token: {pair_command(bridge)}"
                 lines.append(Line(subject, False, text))
                 continue
-            lines += await _bridge(setup, http, bridge, token, None if known is None else known.auth, health)
+            lines += await _bridge(setup, http, bridge, token, one.memory.auth, health)
     return lines
 
 
@@ -178,6 +177,8 @@ async def _bridge(
         text = failure(bridge, error, SystemClock().now().wall)
         return [Line("bridge", False, text)]
     lines = [_identity(bridge, answer, caller.mode)]
+    if not lines[0].is_well:
+        return lines  # nothing more is signed for a stranger
     if answer.current_time is not None:
         skew_s = BridgeClock.read(answer.current_time, SystemClock().now(), travelled_s=0.0).skew_s
         is_well = abs(skew_s) < MAX_SKEW_S
@@ -249,7 +250,7 @@ def _identity(bridge: BridgeSettings, answer: InfoAnswer, mode: AuthMode) -> Lin
     seen = answer.bridge_id
     firmware = answer.firmware or answer.app_version or "unknown"
     if bridge.id is not None and seen is not None and seen != bridge.id:
-        text = f"{bridge.link} is Bridge {seen}, but `id: {bridge.id}` is set: correct it or the address"
+        text = f"{bridge.link} is Bridge {seen}, but {bridge.id} is expected there: correct `id` or the address"
         return Line("bridge", False, text)
     cloud = {True: "cloud connected", False: "no cloud", None: "cloud unknown"}[answer.server_connected]
     return Line("bridge", True, f"{bridge.link} is {seen}, firmware {firmware}, token {mode}, {cloud}")

@@ -15,7 +15,7 @@ from nuki2mqtt.adapters.state_file import read_memory
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.bridge_problems import pair_command
-from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges
 from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
@@ -93,8 +93,10 @@ def find(setup: Setup, options: FindOptions) -> int:
 
 async def _search(setup: Setup, options: FindOptions) -> tuple[frozenset[How], Search, Known]:
     """In which ways was searched, what was found, and what was known before."""
-    settings, memory = setup.settings, rename_moved(read_memory(setup.state_dir).bridges)
-    bridges = followed_bridges(settings, memory)
+    settings = setup.settings
+    followed = followed_bridges(settings, read_memory(setup.state_dir).bridges)
+    bridges = tuple(one.bridge for one in followed)
+    memory = {one.bridge.link: one.memory for one in followed}
     named = [bridge.host for bridge in bridges if plain_address(bridge.host) is None]
     known = Known(bridges, memory, await resolve(named), are_listed=bool(settings.bridges))
     ports = {one: bridge.port for bridge in bridges for one in known.ids_of(bridge)}

@@ -56,22 +56,35 @@ _LONGEST_RETRY_S = 60.0
 _DOUBLINGS = 6
 _REFUSED_RETRIES_S = (1.0, 2.0, 30.0)
 _MOST_TOKENS = 8
+_TRIAL_GAP_S = 1.0
+_NOBODY = frozenset({BridgeErrorKind.REFUSED, BridgeErrorKind.TIMEOUT, BridgeErrorKind.RESET, BridgeErrorKind.BUSY})
 
 
 class BridgeLink:
     """The queue, cadence and health of one Bridge, configured or `is_learnt`.
 
-    `settings` say where it is now, `link` is its name for ever. `dead_since`: since when (monotonic seconds) it
-    refuses every connection or is silent; None once it has answered anything.
+    `settings` say where it is asked now, `link` is its name for ever. `dead_since`: since when (monotonic seconds) it
+    refuses every connection or is silent; None once it has answered anything. `found_dead`: when the last request was
+    sent that showed it. `was_nobody`: the last address that was tried told nothing of who is there.
     """
 
     def __init__(
-        self, settings: BridgeSettings, poll: PollSettings, memory: BridgeMemory, *, is_learnt: bool = False
+        self,
+        settings: BridgeSettings,
+        poll: PollSettings,
+        memory: BridgeMemory,
+        *,
+        name: str | None = None,
+        is_learnt: bool = False,
     ) -> None:
         self.settings = settings
-        self.link = settings.link
+        self.link = name or settings.link
         self.is_learnt = is_learnt
         self.dead_since: float | None = None
+        self.found_dead = -inf
+        self.was_nobody = False
+        self._judges_since = 0  # the first call whose answer says something of the present token
+        self._is_judging = True
         self._home: BridgeSettings | None = None  # where it was, as long as another address is on trial
         self.bridge_id = settings.id or memory.bridge_id
         self.token = settings.token or memory.token
@@ -114,8 +127,18 @@ class BridgeLink:
     def memory(self) -> BridgeMemory:
         """What to remember: a token only if it was handed over, a mode only if it was found out."""
         handed_over = self.token if self.token != self.settings.token else None
-        place = (self._home or self.settings).link
-        return BridgeMemory(self.bridge_id, handed_over, self.ladder.learnt, None if place == self.link else place)
+        at = None if self.place.link == self.link else self.place.link
+        return BridgeMemory(self.bridge_id, handed_over, self.ladder.learnt, at)
+
+    @property
+    def place(self) -> BridgeSettings:
+        """Where it is, as far as we know: an address on trial is none yet."""
+        return self._home or self.settings
+
+    @property
+    def secret_name(self) -> str:
+        """What makes its callback path: elsewhere it is another one, lest who was there before knows it."""
+        return self.link if self.place.link == self.link else f"{self.link} {self.place.link}"
 
     @property
     def queue(self) -> int:
@@ -144,7 +167,7 @@ class BridgeLink:
 
     def start(self, now: Moment, *, after_unclean_end: bool = False) -> None:
         """Begin to ask, identity first."""
-        if self._is_active or self.token is None:
+        if self._is_active or self._is_releasing or self.token is None:
             return
         self._is_active = True
         self.is_verified = False
@@ -153,22 +176,30 @@ class BridgeLink:
         self._earliest = max(self._earliest, self._gap_until)
 
     def stop(self) -> None:
-        """Ask nothing more; an answer under way is ignored."""
+        """Ask nothing more; an answer under way is ignored, and who was on trial was not the Bridge."""
         self._is_active = False
+        self._go_to(self.place)
+        self._home, self.dead_since = None, None
         self._orders.clear()
         self._asked.clear()
         self.reads.clear()
         self.callback.stop()
 
     def pause(self) -> bool:
-        """Ask nothing until `start` or `pair`; False while a request is under way."""
-        if self._in_flight is None:
+        """Ask nothing until `start` or `pair`; False while a request is under way or an address is on trial."""
+        is_idle = self._in_flight is None and self._home is None
+        if is_idle:
             self.stop()
-        return self._in_flight is None
+        return is_idle
 
-    def pair(self, token: Secret, now: Moment, *, replace_bridge: bool) -> None:
-        """Use a new token from now on; with `replace_bridge` another Bridge may answer here, too."""
+    def pair(
+        self, token: Secret, now: Moment, *, replace_bridge: bool, at: BridgeSettings | None = None
+    ) -> list[Effect]:
+        """Use a new token from now on, here or at this address; `replace_bridge`: another Bridge may answer there."""
         self.token = token
+        effects = self._go_to(at or self.place)
+        self._home, self.dead_since = None, None
+        self._judges_since = self._calls + 1
         self._tokens = [*self._tokens[-_MOST_TOKENS:], token]
         if replace_bridge:
             self.bridge_id = self.settings.id
@@ -176,6 +207,7 @@ class BridgeLink:
         self._is_contact_ended = False
         self._is_active = False
         self.start(now)
+        return effects
 
     def release(self, now: Moment) -> None:
         """Give our callback slot back, then ask nothing more."""
@@ -208,15 +240,23 @@ class BridgeLink:
         """Whether nothing is under way and no other address is on trial."""
         return self.can_be_asked and self._in_flight is None and self._home is None
 
+    def look_for_life(self, now: Moment) -> None:
+        """Ask who is there at once, before another address is tried."""
+        self._plan(JobKind.INFO, now.monotonic)
+        self._earliest = self._gap_until
+
     def try_address(self, place: BridgeSettings, now: Moment) -> list[Effect]:
         """Ask who is there, once; whoever is not this Bridge, or says nothing, is not asked again."""
         self._home = self.settings
-        self.is_verified = False
-        self._due[JobKind.INFO] = now.monotonic
-        self._earliest = self._gap_until
+        self.is_verified = self.was_nobody = False
+        # The search has just asked there, and a Bridge wants its pause (reference, 4.1).
+        self._gap_until = max(self._gap_until, now.monotonic + max(self._poll.min_gap_s, _TRIAL_GAP_S))
+        self._due[JobKind.INFO] = self._earliest = self._gap_until
         return [*self._go_to(place), Log(Level.WARNING, bridge_problems.trying(self.link, self.bridge_id, place.link))]
 
     def _go_to(self, place: BridgeSettings) -> list[Effect]:
+        if place.link == self.settings.link:
+            return []
         self.settings = replace(self.settings, host=place.host, port=place.port)
         self.facts.settings = self.settings
         return [ReachBridge(self.link, place.host, place.port)]
@@ -387,21 +427,24 @@ class BridgeLink:
         self._in_flight, self.answered_sent = None, sent
         self._gap_until = now.monotonic + self._poll.min_gap_s
         self._earliest = self._gap_until
-        if not self._is_active:
+        self._is_judging = event.call_id >= self._judges_since
+        if not self._is_active or not (self._is_judging or job.kind is JobKind.ACTION):
             return None, []
         answer = self.hide_secrets(event.answer)
         if isinstance(answer, BridgeError) and answer.kind is BridgeErrorKind.TOO_LATE:
             return job, []  # nobody was asked
         if isinstance(answer, BridgeError) and self._home is not None:
+            self.was_nobody = answer.kind in _NOBODY
             return job, self._go_home(self._home, str(answer), now)
-        is_dead = isinstance(answer, BridgeError) and answer.kind in {BridgeErrorKind.REFUSED, BridgeErrorKind.TIMEOUT}
-        self.dead_since = (sent if self.dead_since is None else self.dead_since) if is_dead else None
+        self._note_death(answer, sent)
         if isinstance(answer, BridgeError):
             return job, self._failed(job, answer, now, is_clock_trusted=is_clock_trusted)
         if self._home is not None and isinstance(answer, InfoAnswer) and self.bridge_id not in _ids_of(answer):
+            self.was_nobody = False
             return job, self._go_home(self._home, "another Bridge is there", now)
         effects = self._recovered(job.kind)
-        self.ladder.accepted()
+        if self._is_judging:
+            self.ladder.accepted()
         match job.kind:
             case JobKind.LIST:
                 cadence = self._poll.list_s / FAST_SHARE if self.is_fast else self._poll.list_s
@@ -421,6 +464,13 @@ class BridgeLink:
             case _:
                 pass
         return job, effects
+
+    def _note_death(self, answer: Answer | BridgeError, sent: float) -> None:
+        if isinstance(answer, BridgeError) and answer.kind in {BridgeErrorKind.REFUSED, BridgeErrorKind.TIMEOUT}:
+            self.dead_since = sent if self.dead_since is None else self.dead_since
+            self.found_dead = sent
+        else:
+            self.dead_since = None
 
     def hide_secrets(self, answer: Answer | BridgeError) -> Answer | BridgeError:
         """The answer, in whose words neither our token nor our callback path stands any more."""
@@ -481,7 +531,8 @@ class BridgeLink:
             case BridgeErrorKind.BUSY:
                 self.busy_answers += 1
             case BridgeErrorKind.TOKEN_REFUSED:
-                self.ladder.refused(now.monotonic, is_clock_trusted=is_clock_trusted)
+                if self._is_judging:
+                    self.ladder.refused(now.monotonic, is_clock_trusted=is_clock_trusted)
                 step = failures - 1
                 is_early = step < len(_REFUSED_RETRIES_S)
                 delay = _REFUSED_RETRIES_S[step] if is_early else _LONGEST_RETRY_S

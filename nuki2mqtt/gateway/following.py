@@ -18,7 +18,7 @@ from nuki2mqtt.gateway.clock_trust import is_clock_trusted
 from nuki2mqtt.gateway.devices import Devices, Doubt, Verdict
 from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.finding import Finding
-from nuki2mqtt.gateway.learnt_bridges import followed_bridges, rename_moved
+from nuki2mqtt.gateway.learnt_bridges import followed_bridges, name_at, new_name
 from nuki2mqtt.gateway.news import (
     AskEnded,
     ListEnded,
@@ -88,12 +88,10 @@ class Following:
         in_container: bool,
         started: float,
     ) -> None:
-        known = rename_moved(memory.bridges)
+        followed = followed_bridges(settings, memory.bridges)
         self.links = {
-            bridge.link: BridgeLink(
-                bridge, settings.poll, known.get(bridge.link, BridgeMemory()), is_learnt=not settings.bridges
-            )
-            for bridge in followed_bridges(settings, known)
+            one.name: BridgeLink(one.bridge, settings.poll, one.memory, name=one.name, is_learnt=not settings.bridges)
+            for one in followed
         }
         self.finding = Finding(settings.find, self.links)
         self.devices = Devices(started)
@@ -101,7 +99,8 @@ class Following:
         self.watches = {link: CallbackWatch() for link in self.links}
         self.is_active = False
         # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
-        self._others = {link: one for link, one in known.items() if link not in self.links}
+        known = {name_at(memory.bridges, one.bridge.link) if settings.bridges else one.name for one in followed}
+        self._others = {name: one for name, one in memory.bridges.items() if name not in known}
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
         self._expected_at: dict[str, str] = {}  # from which host the callback door expects each Bridge
         self._pairing: str | None = None
@@ -136,17 +135,19 @@ class Following:
 
     def _open_door(self) -> list[Effect]:
         """Let every Bridge knock, at the place where it is now."""
-        hosts = {name: link.settings.host for name, link in self.links.items()}
+        hosts = {name: link.place.host for name, link in self.links.items()}
         if not self._settings.callback.enabled or hosts == self._expected_at:
             return []
         self._expected_at = hosts
         own = self._own_callbacks
-        return [OpenCallbackDoor(tuple(CallbackPath(own.path(name), name, host) for name, host in hosts.items()))]
+        paths = (CallbackPath(own.path(one.secret_name), one.link, one.place.host) for one in self.links.values())
+        return [OpenCallbackDoor(tuple(paths))]
 
     def deactivate(self) -> None:
         """Ask nothing more: another gateway owns the base topic."""
         self.is_active = False
         self._expected_at = {}
+        self.finding.pause()
         self._events.clear()
         self._news.clear()
         self.listed.clear()
@@ -195,25 +196,27 @@ class Following:
                 return self._pairing_ended(event, now)
             case BridgesFound(tried, notes):
                 self._news.append(SearchEnded(tried, notes))
-                return self.finding.take(event, now) if self.is_active else []
+                return self.finding.take(event, now, is_active=self.is_active)
 
     @property
-    def followed(self) -> list[str]:
-        """The links whose lists count: of a Bridge that is followed under another name now nothing is expected."""
-        return [name for name in self.links if name not in self._retired]
+    def followed(self) -> dict[str, BridgeLink]:
+        """The links that count: of a Bridge that is followed under another name now nothing is expected."""
+        if not self._retired:
+            return self.links
+        return {name: link for name, link in self.links.items() if name not in self._retired}
 
     def begin_pairing(self, place: str) -> list[Effect]:
         """Ask this Bridge for a token; raises ValueError that says why that cannot be."""
         if self._pairing is not None:
             raise ValueError(f"busy: the button of {self._pairing} is waited for")
-        link = self.links.get(place) or self._at(place)
+        link = self._at(place)
         if link is None and self._settings.bridges:
             raise ValueError("not in the settings: add it to `bridges` first")
         if link is not None and link.can_be_asked and not link.is_refusing_token:
             raise ValueError("it is paired already")
         if link is not None and not link.pause():
             raise ValueError("busy: a request to it is under way; try again")
-        bridge = BridgeSettings.at(place) if link is None else link.settings
+        bridge = BridgeSettings.at(place) if link is None else link.place
         self._pairing = bridge.link
         text = f"Press the button of the Bridge at {bridge.link} within 30 seconds."
         return [Log(Level.WARNING, text), PairBridge(bridge.link, bridge.host, bridge.port)]
@@ -223,7 +226,7 @@ class Following:
         if isinstance(event.outcome, Secret):
             self._news.append(PairEnded(event.link, None))
             return self._paired(BridgePaired(event.link, event.outcome), now)
-        link = self.links.get(event.link) or self._at(event.link)
+        link = self._at(event.link)
         if link is not None and self.is_active:
             link.start(now)
         why = "nobody pressed the button in time" if event.outcome is None else str(event.outcome)
@@ -232,20 +235,22 @@ class Following:
 
     def _paired(self, event: BridgePaired, now: Moment) -> list[Effect]:
         self._remembered = None
-        link = self.links.get(event.link) or self._at(event.link)
+        link = self._at(event.link)
         if link is None and (self._settings.bridges or len(self.links) >= BRIDGES_LIMIT):
             self._others[event.link] = BridgeMemory(token=event.token)
             text = f"A token for {event.link} is kept, but no such Bridge is configured: add it to `bridges`."
             return [Log(Level.WARNING, text)]
+        try:
+            place = BridgeSettings.at(event.link)
+        except ValueError:
+            return [Log(Level.WARNING, f"{event.link} is no address of a Bridge; its token is dropped.")]
         effects: list[Effect] = []
         if link is None:
-            try:
-                link = self._add(BridgeSettings.at(event.link))
-            except ValueError:
-                return [Log(Level.WARNING, f"{event.link} is no address of a Bridge; its token is dropped.")]
-            effects.append(ReachBridge(link.link, link.settings.host, link.settings.port))
+            link = self._add(place)
+            effects.append(ReachBridge(link.link, place.host, place.port))
         self._retired.discard(link.link)
-        link.pair(event.token, now, replace_bridge=event.replace_bridge)
+        at = place if link.is_learnt else None
+        effects += link.pair(event.token, now, replace_bridge=event.replace_bridge, at=at)
         if self.is_active:
             effects += self._open_door()
         else:
@@ -255,14 +260,16 @@ class Following:
     def _add(self, bridge: BridgeSettings) -> BridgeLink:
         """Follow a Bridge that was not known before."""
         self._others.pop(bridge.link, None)
-        link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), is_learnt=True)
+        name = new_name(bridge.link, {*self.links, *self._others})
+        link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), name=name, is_learnt=True)
         self.links[link.link] = link
         self.watches[link.link] = CallbackWatch()
         return link
 
     def _at(self, place: str) -> BridgeLink | None:
         """Who is followed at this address, under whatever name."""
-        return next((link for link in self.links.values() if link.settings.link == place), None)
+        links = [link for link in self.links.values() if link.link not in self._retired] + [*self.links.values()]
+        return next((link for link in links if place in {link.place.link, link.settings.link}), None)
 
     def handle(self, event: BridgeOrdered | BridgeAnswered | CallbackReceived, now: Moment) -> list[Effect]:
         """An order goes out, a Bridge answered, or it called us."""
@@ -295,10 +302,10 @@ class Following:
                 self._failed(link, job, error, now)
             case InfoAnswer() as answer if link.is_verified:
                 twin = self._twin(link)
-                if twin is not None:
+                if twin is not None and not self._is_newer(link, twin):
                     link.facts.view = None
                     if link.is_learnt:
-                        self._retired.add(link.link)
+                        return effects + self._retire(link, self.links[twin])
                     return effects + link.end_contact(bridge_problems.same_bridge(link.link, twin))
                 self._informed(link, answer)
                 effects += self._retire_twins(link)
@@ -351,16 +358,25 @@ class Following:
         twins = (other for other in self.links.values() if other is not link and other.is_verified)
         return next((other.link for other in twins if other.bridge_id == link.bridge_id), None)
 
+    def _is_newer(self, link: BridgeLink, twin: str) -> bool:
+        """Whether a paired one was paired after its twin: somebody has just been at its button."""
+        names = list(self.links)
+        return link.is_learnt and names.index(link.link) > names.index(twin)
+
     def _retire_twins(self, link: BridgeLink) -> list[Effect]:
-        """A Bridge that was paired anew elsewhere is not asked at its dead address any more."""
+        """A Bridge that was paired anew elsewhere is not asked at its former address any more."""
         effects: list[Effect] = []
         for other in self.links.values():
             is_same = other is not link and other.is_learnt and other.bridge_id == link.bridge_id
-            if is_same and other.link not in self._retired and not other.is_verified:
-                self._retired.add(other.link)
-                text = bridge_problems.followed_elsewhere(other.bridge_id, other.settings.link, link.settings.link)
-                effects += other.end_contact(text)
+            if is_same and other.link not in self._retired:
+                effects += self._retire(other, link)
         return effects
+
+    def _retire(self, link: BridgeLink, living: BridgeLink) -> list[Effect]:
+        self._retired.add(link.link)
+        link.facts.view = None
+        text = bridge_problems.followed_elsewhere(link.bridge_id, link.place.link, living.place.link)
+        return link.end_contact(text)
 
     def _informed(self, link: BridgeLink, answer: InfoAnswer) -> None:
         if link.facts.was_clock_set or link.facts.was_rebooted:

@@ -1,29 +1,49 @@
-"""Which Bridges are followed: those of the settings, or else those that somebody has paired with."""
+"""Which Bridges are followed: those of the settings, or else those that somebody has paired with.
 
-from collections.abc import Mapping
+A paired Bridge has the name under which the state file holds it, which is the address of its pairing unless another one
+had that name; where it is now may be another address.
+"""
+
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.protocol.settings import BRIDGES_LIMIT, BridgeSettings, Settings
 
 
-def rename_moved(bridges: Mapping[str, BridgeMemory]) -> dict[str, BridgeMemory]:
-    """What a former process remembered, each Bridge under the address at which it is now."""
-    renamed = {link: known for link, known in bridges.items() if known.at is None}
-    for known in bridges.values():
-        if known.at is not None:
-            renamed.setdefault(known.at, replace(known, at=None))  # who was paired there since is newer
-    return renamed
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A Bridge to be followed: its name, where it is, and what is remembered of it."""
+
+    name: str
+    bridge: BridgeSettings
+    memory: BridgeMemory
 
 
-def followed_bridges(settings: Settings, known: Mapping[str, BridgeMemory]) -> tuple[BridgeSettings, ...]:
-    """The configured Bridges; where none is, those for which there is a token, by the addresses they were paired at."""
+def followed_bridges(settings: Settings, known: Mapping[str, BridgeMemory]) -> list[Followed]:
+    """The configured Bridges; where none is, those for which there is a token, where they are now."""
     if settings.bridges:
-        return settings.bridges
-    learnt: list[BridgeSettings] = []
-    for link, memory in known.items():
+        names = {bridge.link: name_at(known, bridge.link) for bridge in settings.bridges}
+        return [
+            Followed(bridge.link, bridge, replace(known.get(names[bridge.link], BridgeMemory()), at=None))
+            for bridge in settings.bridges
+        ]
+    learnt: list[Followed] = []
+    for name, memory in known.items():
         if memory.token is not None:
             with suppress(ValueError):
-                learnt.append(BridgeSettings.at(link))
-    return tuple(learnt[:BRIDGES_LIMIT])
+                learnt.append(Followed(name, BridgeSettings.at(memory.at or name), memory))
+    return learnt[:BRIDGES_LIMIT]
+
+
+def name_at(known: Mapping[str, BridgeMemory], place: str) -> str:
+    """Under which name a Bridge at this address is remembered: who has moved there was met there last."""
+    moved = (name for name, memory in known.items() if memory.at == place)
+    return next(moved, place)
+
+
+def new_name(place: str, taken: Collection[str]) -> str:
+    """A name for a Bridge that is paired here, where one that has moved away may still have that name."""
+    names = (place, *(f"{place}/{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)

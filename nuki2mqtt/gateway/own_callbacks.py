@@ -22,9 +22,9 @@ class OwnCallbacks:
         self._secret = secret
         self._in_container = in_container
 
-    def path(self, link: str) -> Secret:
-        """The path at which this Bridge alone may knock."""
-        digest = hashlib.sha256(f"{self._secret.reveal()} {link}".encode()).hexdigest()
+    def path(self, name: str) -> Secret:
+        """The path at which this Bridge alone may knock; `name` is its `secret_name`."""
+        digest = hashlib.sha256(f"{self._secret.reveal()} {name}".encode()).hexdigest()
         return Secret(f"{PATH_PREFIX}{self._instance}/{digest[:32]}")
 
     def set(self, link: BridgeLink, now: Moment) -> list[str]:
@@ -33,8 +33,8 @@ class OwnCallbacks:
         host = self.local_hosts.get(link.link) if is_auto else self._host
         if self.door_port is None or host is None or not link.is_verified:
             return []
-        if is_auto and self._in_container and is_container_internal(host, link.settings.host):
+        if is_auto and self._in_container and is_container_internal(host, link.place.host):
             link.set_own_callback(None, now)
             return [bridge_problems.container_address(link.link, host)]
-        link.set_own_callback(OwnCallback(host, self.door_port, self.path(link.link), self._instance), now)
+        link.set_own_callback(OwnCallback(host, self.door_port, self.path(link.secret_name), self._instance), now)
         return []

@@ -286,7 +286,7 @@ def bridge_health(link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> 
     """How one Bridge fares, for the health topic."""
     return BridgeHealth(
         bridge_id=link.bridge_id,
-        address=link.settings.link,
+        address=link.place.link,
         is_reachable=is_online,
         busy_answers=link.busy_answers,
         forced_reads=link.forced_reads,

@@ -31,7 +31,7 @@ from nuki2mqtt.protocol.bridge_api import (
 )
 from nuki2mqtt.protocol.bridge_texts import STARS, is_secret_key
 from nuki2mqtt.protocol.command_payloads import BadCommand, RequestOrder, parse_request, render_response
-from nuki2mqtt.protocol.discovery import Tried, Verdict
+from nuki2mqtt.protocol.discovery import Tried, Verdict, join_tried
 from nuki2mqtt.protocol.payloads import render_time
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -273,14 +273,17 @@ class Requests:
 
     def _pair(self, question: _Question, order: RequestOrder) -> None:
         """With a Bridge that is followed or was found; what a stranger names here is not asked for a token."""
-        wanted = str(order.values.get("bridge", order.word)).lower()
+        asked = order.values.get("bridge", order.word)
+        wanted = asked.lower() if isinstance(asked, str) else ""
         places: dict[str, str] = {}
         for tried in self._following.finding.found:
             if tried.verdict in {Verdict.BRIDGE, Verdict.UNCLEAR}:
                 names = [tried.candidate.link, *(str(one) for one in tried.candidate.ids)]
                 places |= {name.lower(): tried.candidate.link for name in names}
         for link in self._following.links.values():
-            places |= dict.fromkeys(_names(link), link.settings.link)
+            places[link.place.link.lower()] = link.place.link
+            if link.bridge_id is not None:
+                places[str(link.bridge_id).lower()] = link.place.link
         if wanted not in places:
             raise CannotError(
                 '"bridge" must be the ID or the address (host:port) of a Bridge in the settings, or of one that `find`'
@@ -293,7 +296,7 @@ class Requests:
         question.waits_for.add(places[wanted])
 
     def _found(self, found: SearchEnded, now: Moment) -> None:
-        bridges = [_shown_find(tried) for tried in found.tried]
+        bridges = [_shown_find(tried) for tried in join_tried(found.tried)]
         for question in [question for question in self._questions if _SEARCH in question.waits_for]:
             self._answer(question, now, data={"bridges": bridges, "notes": list(found.notes)})
 
@@ -367,7 +370,7 @@ class Requests:
     def _part(self, question: _Question, link: str, part: dict[str, Any], failure: str | None, now: Moment) -> None:
         """One Bridge is done; the request is answered when all are, with an error where none did it."""
         asked = self._following.links[link]
-        about = {"id": None if asked.bridge_id is None else str(asked.bridge_id), "address": asked.settings.link}
+        about = {"id": None if asked.bridge_id is None else str(asked.bridge_id), "address": asked.place.link}
         question.parts[link] = about | (part if failure is None else {"error": failure})
         question.waits_for.discard(link)
         if question.waits_for:
@@ -416,7 +419,7 @@ class Requests:
 
 def _names(link: BridgeLink) -> frozenset[str]:
     """What a Bridge can be called in a request, in lower case."""
-    return frozenset({link.link.lower(), link.settings.link.lower(), str(link.bridge_id).lower()})
+    return frozenset({link.place.link.lower(), str(link.bridge_id).lower()})
 
 
 def _shown_find(tried: Tried) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class Taking:
             "settings": self._settings.render_public(),
             "bridges": [
                 {
-                    "address": link.settings.link,
+                    "address": link.place.link,
                     "id": None if link.bridge_id is None else str(link.bridge_id),
                     "online": following.vouching.is_bridge_online(name, now.monotonic),
                     "problem": link.problem,

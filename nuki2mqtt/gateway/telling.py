@@ -144,7 +144,7 @@ class Telling:
         is_online, watches = following.vouching.is_bridge_online, following.watches
         bridges = [
             self._bridge_health(link, is_online=is_online(name, now.monotonic), lost_callbacks=watches[name].lost)
-            for name, link in following.links.items()
+            for name, link in following.followed.items()
         ]
         return GatewayHealth(
             instance=self._identity.instance,
@@ -162,7 +162,7 @@ class Telling:
     def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
         """How one Bridge fares; the same object as long as nothing of it differs, as after most events."""
         made_of = (
-            link.settings.link,
+            link.place.link,
             link.bridge_id,
             is_online,
             link.busy_answers,

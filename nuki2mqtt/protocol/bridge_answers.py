@@ -19,6 +19,7 @@ from nuki2mqtt.protocol.bridge_bodies import JsonObject
 from nuki2mqtt.protocol.bridge_texts import STARS, clear_log_text, clear_text, is_secret_key
 
 # Bounds of ours, far above what a Bridge sends (three callbacks by section 5, 100 log entries by section 6).
+_MOST_TOKEN = 128  # characters, far more than any that was seen
 _MAX_DEVICES = 256
 _MAX_SCAN_HITS = 256
 _MAX_SLOTS = 16
@@ -43,7 +44,7 @@ class AuthAnswer:
         if not _required_success(data):
             return cls(None)
         token = data.get("token")
-        if not isinstance(token, str) or not token or not bodies.is_safe(token):
+        if not isinstance(token, str) or not 0 < len(token) <= _MOST_TOKEN or not bodies.is_safe(token):
             raise UnreadableBody("success is true, but there is no usable token")
         return cls(Secret(token))
 

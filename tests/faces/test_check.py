@@ -75,7 +75,7 @@ async def test_a_wrong_token(here: Site, perform: Perform) -> None:
 async def test_another_bridge_than_configured(here: Site, perform: Perform) -> None:
     said = await perform(check, here.setup(bridge=f"token: {TOKEN}, id: 11223344"))
     assert said.status == 1
-    assert f"FAIL {here.link} is Bridge 0A1B2C3D, but `id: 11223344` is set: correct it or the address" in lines(
+    assert f"FAIL {here.link} is Bridge 0A1B2C3D, but 11223344 is expected there: correct `id` or the address" in lines(
         said, "bridge"
     )
 

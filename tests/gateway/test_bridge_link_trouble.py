@@ -351,7 +351,9 @@ def test_an_old_token_that_a_bridge_repeats_after_pairing_is_shown_nowhere() -> 
     line = Line.verified()
     call = line.next_sent()
     line.link.pair(Secret("123456789"), moment(line.now), replace_bridge=False)
-    line.answer(call, BridgeError(UNREADABLE, "neither abcdef nor 123456789"))
+    line.answer(call, BridgeError(UNREADABLE, "an answer to the former token"))
+    assert line.link.problem is None
+    line.answer(line.next_sent(), BridgeError(UNREADABLE, "neither abcdef nor 123456789"))
 
     assert line.link.problem is not None
     assert "neither *** nor ***" in line.link.problem

@@ -23,7 +23,7 @@ from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import InfoAnswer, InfoRequest, ListAnswer, ListRequest
 from nuki2mqtt.protocol.bridge_auth import AuthMode
 from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
-from tests.gateway.builders import BRIDGE_ID, LINK, LOCKED, TOKEN, Hand, entry, info, logged, only, wall
+from tests.gateway.builders import BRIDGE_ID, LINK, LOCKED, TOKEN, Hand, entry, info, logged, only, said, wall
 
 NO_BRIDGES = "version: 1\ncallback: {enabled: false}\n"
 STAY = NO_BRIDGES + "find: {follow: false}\n"
@@ -85,6 +85,17 @@ def dead(config: str = NO_BRIDGES, memory: Memory | None = None) -> tuple[Hand, 
     return hand, search
 
 
+def found(hand: Hand, *finds: Tried) -> list[Effect]:
+    """A search ends with these; the old address is asked once more and is silent."""
+    effects = hand.tell(BridgesFound(finds))
+    for _ in range(3):
+        for call in calls(effects):
+            assert call.request == InfoRequest()
+            return effects + hand.answer(call, GONE)
+        effects += hand.wait(1)
+    return effects
+
+
 def answer_until(hand: Hand, effects: list[Effect], answer: InfoAnswer | BridgeError) -> list[Effect]:
     """The first identity question from now on is answered so; what follows."""
     for _ in range(50):
@@ -135,11 +146,45 @@ def test_a_paired_bridge_is_followed_at_once_with_its_callbacks() -> None:
     assert only(effects, Remember)[-1].memory.bridges == {LINK: BridgeMemory(None, TOKEN)}
 
 
-def test_where_a_bridge_has_moved_it_is_followed_after_a_restart_under_that_name() -> None:
-    _, effects = started(memory=learnt(at=NEW))
+def test_where_a_bridge_has_moved_it_is_followed_after_a_restart_and_keeps_its_name() -> None:
+    hand, effects = started(memory=learnt(at=NEW))
+    hand.follow(entry(LOCKED, 0.0), asked=effects)
 
-    assert only(effects, ReachBridge) == [ReachBridge(NEW, "192.0.2.44", 8080)]
-    assert only(effects, Remember)[-1].memory.bridges == {NEW: BridgeMemory(BRIDGE_ID, TOKEN, AuthMode.ENCRYPTED)}
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080)]
+    assert hand.gateway._following.remember_bridges() == learnt(at=NEW).bridges
+
+
+def test_two_that_have_exchanged_their_addresses_keep_their_tokens() -> None:
+    """By reading: after a new router one was at the other's former address, and the other one's token was lost."""
+    other = BridgeMemory(OTHER_ID, Secret("other"), AuthMode.ENCRYPTED)
+    memory = Memory({LINK: BridgeMemory(BRIDGE_ID, TOKEN, AuthMode.ENCRYPTED, NEW), NEW: other})
+    hand, effects = started(memory=memory)
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080), ReachBridge(NEW, "192.0.2.44", 8080)]
+    assert hand.gateway._following.remember_bridges() == memory.bridges
+
+
+def test_what_is_paired_at_the_former_address_of_a_moved_one_is_another_bridge() -> None:
+    hand, _ = started(memory=learnt(at=NEW))
+    effects = hand.tell(BridgePaired(LINK, Secret("other")))
+
+    name = f"{LINK}/2"
+    assert only(effects, ReachBridge) == [ReachBridge(name, "192.0.2.10", 8080)]
+    assert [(call.link, call.token) for call in calls(effects)] == [(name, Secret("other"))]
+    assert only(effects, Remember)[-1].memory.bridges == {
+        **learnt(at=NEW).bridges,
+        name: BridgeMemory(None, Secret("other"), None, LINK),
+    }
+    _, again = started(memory=only(effects, Remember)[-1].memory)
+    assert ReachBridge(name, "192.0.2.10", 8080) in again
+
+
+def test_a_moved_one_that_is_listed_later_needs_no_new_token() -> None:
+    settings = "version: 1\ncallback: {enabled: false}\nbridges:\n  - {host: 192.0.2.44}\n"
+    hand, effects = started(settings, learnt(at=NEW))
+
+    assert [(call.link, call.token) for call in calls(effects)] == [(NEW, TOKEN)]
+    assert list(hand.gateway._following.remember_bridges()) == [NEW]
 
 
 # --- when we search ---
@@ -251,10 +296,12 @@ def test_a_bridge_that_is_asked_anyway_is_not_asked_by_the_search() -> None:
 
 def test_a_dead_learnt_bridge_is_asked_who_it_is_where_it_was_found_and_followed_there() -> None:
     hand, _ = dead()
-    effects = hand.tell(BridgesFound((tried(),)))
+    effects = found(hand, tried())
 
     assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080)]
-    (call,) = calls(effects) or calls(hand.wait(1))
+    began = hand.now
+    (call,) = calls(hand.wait(1))
+    assert hand.now - began == 1.0  # the search has just asked there
     assert (call.link, call.request, call.auth) == (LINK, InfoRequest(), AuthMode.ENCRYPTED)
     effects = hand.answer(call, info(hand.now))
     assert logged(effects, "warning")[0] == f"Bridge {BRIDGE_ID} has moved from {LINK} to {NEW}, and is followed there."
@@ -267,7 +314,7 @@ def test_a_dead_learnt_bridge_is_asked_who_it_is_where_it_was_found_and_followed
 
 def test_its_callbacks_are_expected_from_there() -> None:
     hand, _ = dead("version: 1\n")
-    effects = answer_until(hand, hand.tell(BridgesFound((tried(),))), info(hand.now))
+    effects = answer_until(hand, found(hand, tried())[-1:], info(hand.now))
 
     (door,) = only(effects, OpenCallbackDoor)
     assert [(path.link, path.host) for path in door.paths] == [(LINK, "192.0.2.44")]
@@ -276,31 +323,96 @@ def test_its_callbacks_are_expected_from_there() -> None:
 @pytest.mark.parametrize("answer", [GONE, BridgeError(BridgeErrorKind.TOKEN_REFUSED, ""), info(0, bridge_id=OTHER_ID)])
 def test_whoever_is_there_and_is_not_the_bridge_is_asked_once(answer: InfoAnswer | BridgeError) -> None:
     hand, _ = dead()
-    effects = answer_until(hand, hand.tell(BridgesFound((tried(),))), answer)
+    found(hand, tried())
+    effects = answer_until(hand, hand.wait(1), answer)
 
     assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
     (text,) = logged(effects, "warning")
     assert f"Bridge {BRIDGE_ID} is not at {NEW}" in text
     assert [one.memory.bridges[LINK].at for one in only(effects, Remember)] == []
-    for _ in range(5):
-        assert only(hand.tell(BridgesFound((tried(),))) + die(hand, 60), ReachBridge) == []
+    if answer is not GONE:
+        for _ in range(5):
+            assert only(found(hand, tried()) + die(hand, 60), ReachBridge) == []
 
 
-def test_it_is_tried_again_after_an_hour() -> None:
+def test_where_it_was_tried_in_vain_it_may_be_met_later_and_leave_again() -> None:
+    """Storm of moving Bridges, invariant 9, seed 3: the service ended by an exception."""
     hand, _ = dead()
-    answer_until(hand, hand.tell(BridgesFound((tried(),))), GONE)
-    die(hand, REJECTED_S)
+    found(hand, tried())
+    answer_until(hand, hand.wait(1), BridgeError(BridgeErrorKind.BUSY))
+    die(hand, 60)
+    found(hand, tried())
+    answer_until(hand, hand.wait(1), info(hand.now))
+    die(hand)
 
-    assert only(hand.tell(BridgesFound((tried(),))), ReachBridge) == [ReachBridge(LINK, "192.0.2.44", 8080)]
+    assert only(found(hand, tried(host="192.0.2.45")), ReachBridge)[-1].host == "192.0.2.45"
 
 
-def test_the_next_place_of_the_same_bridge_is_tried_with_the_next_search() -> None:
+def test_who_was_silent_or_busy_may_be_asked_after_the_next_search() -> None:
     hand, _ = dead()
-    found = (tried(also=("192.0.2.45:8080",)),)
-    answer_until(hand, hand.tell(BridgesFound(found)), GONE)
+    for kind in (BridgeErrorKind.TIMEOUT, BridgeErrorKind.BUSY, BridgeErrorKind.RESET, BridgeErrorKind.REFUSED):
+        assert ReachBridge(LINK, "192.0.2.44", 8080) in found(hand, tried())
+        answer_until(hand, hand.wait(1), BridgeError(kind))
+        die(hand, 60)
 
-    effects = hand.tell(BridgesFound(found)) + die(hand, 10)
-    assert ReachBridge(LINK, "192.0.2.45", 8080) in effects
+
+def test_it_is_tried_again_after_ten_minutes_and_then_after_twice_as_long() -> None:
+    hand, _ = dead()
+    for pause in (REJECTED_S, 2 * REJECTED_S, 4 * REJECTED_S):
+        assert ReachBridge(LINK, "192.0.2.44", 8080) in found(hand, tried())
+        answer_until(hand, hand.wait(1), info(0, bridge_id=OTHER_ID))
+        die(hand, max(pause - 120, DEAD_S))
+        assert only(found(hand, tried()), ReachBridge) == []
+        die(hand, 400)
+
+
+def test_the_next_place_of_the_same_bridge_is_tried_after_the_first() -> None:
+    hand, _ = dead()
+    finds = (tried(), tried(host="192.0.2.45"))
+    found(hand, *finds)
+    answer_until(hand, hand.wait(1), BridgeError(BridgeErrorKind.TOKEN_REFUSED))
+    die(hand, 60)
+
+    assert ReachBridge(LINK, "192.0.2.45", 8080) in found(hand, *finds)
+
+
+def test_a_place_that_nobody_probed_or_that_was_busy_is_not_tried_for_being_beside_one() -> None:
+    hand, _ = dead()
+    found(hand, tried(also=("192.0.2.45:8080",)), tried(host="192.0.2.46", verdict=Verdict.UNCLEAR))
+    answer_until(hand, hand.wait(1), BridgeError(BridgeErrorKind.TOKEN_REFUSED))
+    die(hand, 60)
+
+    assert only(found(hand, tried(also=("192.0.2.45:8080",))), ReachBridge) == []
+
+
+@pytest.mark.parametrize("verdict", [Verdict.BRIDGE, Verdict.UNCLEAR, Verdict.OTHER])
+def test_where_the_search_has_found_the_old_place_alive_nobody_else_is_asked(verdict: Verdict) -> None:
+    hand, _ = dead()
+    effects = found(hand, tried(host="192.0.2.66"), tried(host="192.0.2.10", verdict=verdict))
+
+    assert only(effects + die(hand, 30), ReachBridge) == []
+
+
+def test_our_own_network_may_have_been_dead_the_old_place_is_asked_once_more() -> None:
+    hand, _ = dead()
+    effects = hand.tell(BridgesFound((tried(),)))
+    (call,) = calls(effects) or calls(hand.wait(1))
+    effects = hand.answer(call, info(hand.now))
+
+    assert only(effects + hand.wait(5), ReachBridge) == []
+
+
+def test_a_search_of_before_the_minutes_were_over_moves_nobody() -> None:
+    """Its Bridge was still spared then: whatever called itself so was not probed."""
+    hand = followed()
+    die(hand, DEAD_S - 60)
+    hand.gateway._following.finding.ask()
+    hand.gateway._rests_until = None  # as after the request of a person
+    (search,) = only(hand.wait(1), FindBridges)
+    assert search.followed_ids == {BRIDGE_ID}
+    die(hand, 120)
+
+    assert only(found(hand, tried()), ReachBridge) == []
 
 
 def test_an_answer_of_the_old_place_meanwhile_keeps_us_there() -> None:
@@ -308,6 +420,7 @@ def test_an_answer_of_the_old_place_meanwhile_keeps_us_there() -> None:
     effects = hand.wait(120)
     (call,) = calls(effects)
     assert only(hand.tell(BridgesFound((tried(),))), ReachBridge) == []  # a request is under way
+    assert only(hand.wait(10), ReachBridge) == []
     effects = hand.answer(call, info(hand.now))
 
     assert only(effects + hand.wait(1), ReachBridge) == []
@@ -327,9 +440,9 @@ def test_an_answer_of_the_old_place_meanwhile_keeps_us_there() -> None:
 )
 def test_what_is_not_surely_called_so_elsewhere_is_no_place_to_go(one: Tried) -> None:
     hand, _ = dead()
-    effects = hand.tell(BridgesFound((one,)))
+    effects = found(hand, one)
 
-    assert (only(effects, ReachBridge), logged(effects, "warning")) == ([], [])
+    assert (only(effects + die(hand, 30), ReachBridge), logged(effects, "warning")) == ([], [])
 
 
 def test_while_the_bridge_answers_a_rogue_announcer_gets_nothing() -> None:
@@ -342,7 +455,7 @@ def test_while_the_bridge_answers_a_rogue_announcer_gets_nothing() -> None:
 
 def test_a_configured_address_is_never_left_but_the_finding_is_told() -> None:
     hand, _ = dead(LISTED, learnt())
-    effects = hand.tell(BridgesFound((tried(),)))
+    effects = found(hand, tried())
 
     assert only(effects + die(hand, 60), ReachBridge) == []
     (text,) = logged(effects, "warning")
@@ -370,6 +483,72 @@ def test_a_bridge_that_was_paired_anew_elsewhere_is_followed_there_only() -> Non
     assert f"Bridge {BRIDGE_ID} is followed at {NEW} now, and not at {LINK} any more." in logged(effects, "error")
     assert list(only(effects, Remember)[-1].memory.bridges) == [NEW]
     assert {call.link for call in calls(hand.wait(300))} == {NEW}
+
+
+def test_who_was_paired_last_is_kept_though_its_former_self_still_seems_to_live() -> None:
+    hand = followed()
+    effects = hand.tell(BridgePaired(NEW, Secret("newt0ken")))
+    effects = answer_until(hand, effects, info(hand.now))
+
+    assert f"Bridge {BRIDGE_ID} is followed at {NEW} now, and not at {LINK} any more." in logged(effects, "error")
+    assert list(only(effects, Remember)[-1].memory.bridges) == [NEW]
+    assert {call.link for call in calls(hand.wait(300))} == {NEW}
+
+
+def test_what_is_followed_no_more_says_nothing_of_the_bridge() -> None:
+    hand, _ = dead()
+    effects = hand.tell(BridgePaired(NEW, Secret("newt0ken")))
+    effects = answer_until(hand, effects, info(hand.now))
+    effects += hand.acknowledge_all(hand.wait(600))
+
+    own = [payload for topic, payload in said(effects) if topic == f"nuki2mqtt/bridge/{BRIDGE_ID}"]
+    assert all(NEW in payload for payload in own)
+    healths = [payload for topic, payload in said(effects) if topic == "nuki2mqtt/gateway/health"]
+    assert LINK not in healths[-1]
+
+
+def test_a_search_that_ends_while_another_gateway_owns_the_base_is_over() -> None:
+    hand, _ = started()
+    hand.gateway._following.deactivate()
+    hand.tell(BridgesFound(()))
+    hand.gateway._following.activate(hand.moment)
+    hand.gateway._rests_until = None
+
+    assert len(only(hand.wait(SOON_S + 1), FindBridges)) == 1
+
+
+def test_a_trial_that_the_base_s_owner_interrupts_was_none() -> None:
+    hand, _ = dead()
+    found(hand, tried())
+    hand.gateway._following.deactivate()
+    effects = hand.gateway._following.activate(hand.moment)
+
+    assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+
+
+def test_a_token_that_comes_during_a_trial_is_for_the_place_where_it_was_given() -> None:
+    hand, _ = dead()
+    found(hand, tried())
+    at_home = hand.tell(BridgePaired(LINK, Secret("newt0ken")))
+    assert only(at_home, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+    there, _ = dead()
+    found(there, tried())
+    effects = there.tell(BridgePaired(NEW, Secret("newt0ken")))
+    (call,) = calls(effects + there.wait(1))
+    effects = there.answer(call, BridgeError(BridgeErrorKind.TOKEN_REFUSED))
+
+    assert only(effects, ReachBridge) == []
+    assert only(effects, Remember)[-1:] == [] or only(effects, Remember)[-1].memory.bridges[LINK].at == NEW
+    assert there.gateway._following.remember_bridges()[LINK] == BridgeMemory(BRIDGE_ID, Secret("newt0ken"), None, NEW)
+
+
+def test_an_answer_to_the_former_token_proves_no_mode_of_the_new_one() -> None:
+    hand = followed(memory=learnt(AuthMode.HASHED))
+    (call,) = calls(hand.wait(31))
+    hand.tell(BridgePaired(LINK, Secret("newt0ken")))
+    hand.answer(call, ListAnswer((entry(LOCKED, 0.0),)))
+
+    assert hand.gateway._following.remember_bridges()[LINK].auth is None
 
 
 def test_at_the_end_no_search_begins() -> None:

@@ -38,6 +38,9 @@ def main() -> int:
     parser.add_argument("--flats", type=int, help="further houses of each gateway; else its seed says")
     parser.add_argument("--list-s", type=int, help="seconds between two readings of a Bridge; else the seed says")
     parser.add_argument("--squalls", type=float, default=SQUALLS, help="squalls a day; fewer go by faster")
+    parser.add_argument(
+        "--learnt", action="store_true", help="Bridges that were paired only: they move, rogues announce themselves"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
     parser.add_argument("--replay", type=Path, help="replay the trace of a violation")
     parser.add_argument("--markdown", action="store_true", help="print the summary as tables")
@@ -46,7 +49,8 @@ def main() -> int:
     if options.replay is not None:
         return replay(options.replay)
     summary, began, told = Summary(), time.monotonic(), 0.0
-    lives = draw_lives(options.seed, options.houses, options.days, options.squalls, options.flats, options.list_s)
+    drawn = (options.seed, options.houses, options.days, options.squalls, options.flats, options.list_s)
+    lives = draw_lives(*drawn, is_learnt=options.learnt)
     is_good, report = True, None
     # Ctrl-C or SIGTERM ends it with the figures so far.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -69,18 +73,25 @@ def main() -> int:
                     break
     print(summary.render(time.monotonic() - began, options.jobs, is_markdown=options.markdown))
     if not is_good and not options.keep_going and report is not None and report.violation is not None:
-        explain((seed, options.days, options.squalls, options.flats, options.list_s), report.violation)
+        explain((seed, options.days, options.squalls, options.flats, options.list_s, options.learnt), report.violation)
     return 0 if is_good else 1
 
 
 def draw_lives(
-    seed: int, houses: int, days: float, squalls: float, flats: int | None, list_s: int | None
+    seed: int,
+    houses: int,
+    days: float,
+    squalls: float,
+    flats: int | None,
+    list_s: int | None,
+    *,
+    is_learnt: bool = False,
 ) -> list[Life]:
     """Gateways from this seed on until there are so many houses."""
     lives: list[Life] = []
     left = houses
     while left > 0:
-        lives.append((seed, days, squalls, flats, list_s))
+        lives.append((seed, days, squalls, flats, list_s, is_learnt))
         left -= Spec.draw(seed, flats).houses
         seed += 1
     return lives
@@ -88,9 +99,9 @@ def draw_lives(
 
 def explain(life: Life, violation: Violation) -> None:
     """Make the plan smaller and write it down."""
-    seed, days, squalls, flats, list_s = life
+    seed, days, squalls, flats, list_s, is_learnt = life
     print(f"The seed is {seed}. Making its plan smaller (up to two minutes) ...", flush=True)
-    spec = Spec.draw(seed, flats, list_s)
+    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt)
     steps = shrink(spec, draw_plan(spec, days, squalls), violation)
     file = Path(f"storm-{seed}.json")
     file.write_text(json.dumps({"spec": spec.as_json(), "steps": steps}, indent=1) + "\n")

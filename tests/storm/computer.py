@@ -109,7 +109,8 @@ class Computer:
         self.dies_at = None
         process = self.process = Process(self, len(self.processes))
         self.processes.append(process)
-        memory = Memory() if self.state is None else read_state(self.state).memory
+        paired = Memory(self.world.spec.pairings())
+        memory = paired if self.state is None else read_state(self.state).memory
         identity = Identity(
             instance=self.seed,
             version="0.1.0",

@@ -63,9 +63,19 @@ class Kind:
     draw: Draw
     wants: str | None
     cards: int
+    is_of_learnt: bool = False
 
 
 KINDS: dict[str, Kind] = {}
+# A paired Bridge is followed elsewhere, and may not be met by a stranger who has taken over its old address.
+_NOT_OF_LEARNT = frozenset({"stranger_at_address"})
+
+
+def kinds_of(spec: Spec) -> dict[str, Kind]:
+    """The kinds that can befall such a gateway."""
+    if not spec.is_learnt:
+        return {name: kind for name, kind in KINDS.items() if not kind.is_of_learnt}
+    return {name: kind for name, kind in KINDS.items() if name not in _NOT_OF_LEARNT}
 
 
 def _draw_nothing(_chance: Random, _spec: Spec) -> Step:
@@ -89,12 +99,17 @@ def _draw_ordered(chance: Random, spec: Spec) -> Step:
 
 
 def fault(
-    lasts_s: tuple[float, float], *, draw: Draw = _draw_nothing, wants: str | None = None, cards: int = 1
+    lasts_s: tuple[float, float],
+    *,
+    draw: Draw = _draw_nothing,
+    wants: str | None = None,
+    cards: int = 1,
+    is_of_learnt: bool = False,
 ) -> Callable[[Begin], Begin]:
     """Register a kind of fault under the name of its function."""
 
     def register(begin: Begin) -> Begin:
-        KINDS[begin.__name__] = Kind(begin.__name__, begin, lasts_s, draw, wants, cards)
+        KINDS[begin.__name__] = Kind(begin.__name__, begin, lasts_s, draw, wants, cards, is_of_learnt)
         return begin
 
     return register
@@ -366,6 +381,64 @@ def stranger_at_address(stage: "Stage", step: Step, episode: Episode) -> End:
             # The contact has ended until a person does something (docs/architecture.md, "Whom we talk to").
             world.main.kill()
             world.main.start()
+
+    return end
+
+
+@fault((500, 1500), draw=_draw_bridge, wants="order", cards=3, is_of_learnt=True)
+def moved(stage: "Stage", step: Step, episode: Episode) -> End:
+    """The router gives the Bridge another address, where it announces itself, and later its former one again."""
+    world, number = stage.world, int(step["bridge"])
+    own, home, place = world.bridges[number], world.spec.bridge_host(number), world.spec.moved_bridge_host(number)
+    if world.places[number] != home:
+        return _nothing
+    before = len(world.wire.calls)
+
+    def go(old: str, new: str) -> None:
+        world.at_address.pop(old, None)
+        world.at_address[new] = own
+        world.places[number] = new
+
+    def end() -> None:
+        episode.hit(sum(1 for call in world.wire.calls[before:] if call.host == place and call.bridge is own))
+        go(place, home)
+
+    go(home, place)
+    return end
+
+
+@fault((200, 900), draw=_draw_bridge, cards=2, is_of_learnt=True)
+def rogue_announcer(stage: "Stage", step: Step, episode: Episode) -> End:
+    """Something announces itself by the ID of our Bridge, and answers as one; somebody searches meanwhile."""
+    world, number = stage.world, int(step["bridge"])
+    host = world.spec.rogue_host(number)
+    if host in world.at_address:
+        return _nothing
+    world.at_address[host] = stage.make_stranger(number)
+    world.rogues[host] = number
+    ask = Packet(f"{BASE}/gateway/request/find", b"{}", 1)
+    world.later(1.0, lambda: stage.people.client.publish(ask))
+
+    forget = world.listen(f"found {host}", episode.hit)
+
+    def end() -> None:
+        forget()
+        del world.at_address[host], world.rogues[host]
+
+    return end
+
+
+@fault((100, 900), draw=_draw_bridge, wants="order", cards=2, is_of_learnt=True)
+def token_mode_gone(stage: "Stage", step: Step, episode: Episode) -> End:
+    """The Bridge takes hashed and plain tokens only, as one of an older firmware; then encrypted ones again."""
+    tokens, before = stage.bridge(step).tokens, len(stage.world.wire.calls)
+    bridge = stage.bridge(step)
+    release = stage.hold(tokens, "modes", frozenset({"hashed", "plain"}))
+
+    def end() -> None:
+        calls = (call for call in stage.world.wire.calls[before:] if call.bridge is bridge and call.answer is not None)
+        episode.hit(sum(1 for call in calls if call.answer is not None and call.answer.status == 401))
+        release()
 
     return end
 

@@ -7,7 +7,7 @@ everything must come right again. A `check` stands where it must have.
 from random import Random
 from typing import Any
 
-from tests.storm.faults import KINDS
+from tests.storm.faults import KINDS, kinds_of
 from tests.storm.people import LOCK_ACTIONS, actions_of
 from tests.storm.spec import BASE, Spec
 
@@ -51,7 +51,8 @@ _REQUESTS = (
 
 def settle_s(spec: Spec) -> float:
     """How long after the last fault everything must be right: see docs/reliability.md."""
-    return 60.0 + 2 * spec.list_s + 31.0
+    found_s = 600.0 if spec.is_learnt else 0.0  # dead for three minutes, then searches, each minute at first
+    return 60.0 + 2 * spec.list_s + 31.0 + found_s
 
 
 def draw_plan(spec: Spec, days: float, squalls: float = SQUALLS) -> list[Step]:
@@ -76,7 +77,9 @@ class _Author:
         at, chance = FIRST_S, self._chance
         while at < self._end:
             # The more houses a gateway has, the more of what befalls all of them comes together.
-            until = at + chance.uniform(120, 900) * (1 + self._spec.flats / 6)
+            # Who moves is followed after minutes.
+            lasts_s = chance.uniform(900, 2000) if self._spec.is_learnt else chance.uniform(120, 900)
+            until = at + lasts_s * (1 + self._spec.flats / 6)
             self._squall(at, until)
             calm = settle_s(self._spec)
             self._steps.append({"at": until + calm, "do": "check"})
@@ -125,7 +128,8 @@ class _Author:
     def _fault(self, begins: float, ends: float) -> None:
         chance = self._chance
         if not self._deck:
-            self._deck = [name for name in sorted(KINDS) for _ in range(KINDS[name].cards)]
+            kinds = kinds_of(self._spec)
+            self._deck = [name for name in sorted(kinds) for _ in range(kinds[name].cards)]
             chance.shuffle(self._deck)
         kind = KINDS[self._deck.pop()]
         at = chance.uniform(begins, begins + (ends - begins) * 0.6)

@@ -25,7 +25,8 @@ from tests.storm.stage import Stage
 from tests.storm.virtual_loop import VirtualLoop
 
 Step = dict[str, Any]
-Life = tuple[int, float, float, int | None, int | None]  # seed, days, squalls a day, further houses, list_s
+# Seed, days, squalls a day, further houses, list_s, whether its Bridges were paired only.
+Life = tuple[int, float, float, int | None, int | None, bool]
 TICK_S = 60.0
 DEBUG_EVERY = 8  # one seed in so many says what it says for debugging, too, which is searched for secrets
 INVARIANTS: list[type[Invariant]] = [
@@ -75,8 +76,8 @@ def leave_ending() -> None:
 
 def live(life: Life) -> tuple[int, Report]:
     """The gateway of a seed, for so many days with so many squalls a day."""
-    seed, days, squalls, flats, list_s = life
-    spec = Spec.draw(seed, flats, list_s)
+    seed, days, squalls, flats, list_s, is_learnt = life
+    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt)
     return seed, play(spec, draw_plan(spec, days, squalls))
 
 

@@ -30,6 +30,7 @@ from nuki2mqtt.gateway.vocabulary import (
     Publish,
 )
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest, read_response
+from nuki2mqtt.protocol.discovery import Tried, Verdict, join_tried
 from nuki2mqtt.protocol.settings_words import SenderCheck
 from nuki2mqtt.simulator.bridge import Ending
 from tests.storm.broker import Filter, Line, Packet
@@ -371,7 +372,22 @@ class SimulatedFinder:
         computer = self._computer
         if not computer.is_alive or computer.process is not self._process:
             await asyncio.Event().wait()
-        return BridgesFound(tuple(one for one in computer.world.announced if one.candidate.link not in order.followed))
+        world = computer.world
+        tried = []
+        for one in world.announced():
+            world.note_hit(f"found {one.host}")
+            if one.link in order.followed or one.ids & order.followed_ids:
+                tried.append(Tried(one, Verdict.BRIDGE, "is followed already"))
+                continue
+            answer = world.at_address[one.host].answer("/info", {}, world.now)
+            match answer.ending, answer.status:
+                case Ending.ANSWERED, 401:
+                    tried.append(Tried(one, Verdict.BRIDGE, "wants a token"))
+                case Ending.ANSWERED, 503:
+                    tried.append(Tried(one, Verdict.UNCLEAR, "is busy"))
+                case _:
+                    tried.append(Tried(one, Verdict.SILENT, "does not answer"))
+        return BridgesFound(join_tried(tried))
 
 
 class SimulatedDoor:

@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
 
+from nuki2mqtt.gateway.vocabulary import BridgeMemory
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.protocol.bridge_auth import AuthMode
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
 
@@ -19,7 +23,7 @@ FLATS = (0, 0, 3, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One gateway and the houses that it looks after.
+    """One gateway and the houses that it looks after; `is_learnt`: its Bridges were paired, and stand in no settings.
 
     The first house has a front door and perhaps a back door, a bell and a second Bridge that hears them all. Each of
     the other `flats` is a house with a Bridge and a door of its own. `permit_unlatch` False: unlatching is not
@@ -39,6 +43,7 @@ class Spec:
     has_bell: bool = True
     bare_opening: bool = False
     output: str = "json"
+    is_learnt: bool = False
 
     host = "192.0.2.5"
     other_host = "192.0.2.6"
@@ -51,7 +56,7 @@ class Spec:
     forced_per_day = 24
 
     @classmethod
-    def draw(cls, seed: int, flats: int | None = None, list_s: int | None = None) -> Self:
+    def draw(cls, seed: int, flats: int | None = None, list_s: int | None = None, *, is_learnt: bool = False) -> Self:
         """The gateway of a seed, with so many flats and such a cadence unless the seed shall say."""
         chance = random.Random(f"house {seed}")  # noqa: S311 - a seed is the point
         return cls(
@@ -68,6 +73,7 @@ class Spec:
             has_bell=chance.random() < 0.7,
             bare_opening=chance.random() < 0.3,
             output=chance.choice(["json", "json", "json", "both"]),
+            is_learnt=is_learnt,
         )
 
     @property
@@ -99,16 +105,38 @@ class Spec:
         """The configured address of a Bridge."""
         return f"192.0.2.{10 + number}"
 
+    def moved_bridge_host(self, number: int) -> str:
+        """Where a Bridge is for a while."""
+        return f"192.0.2.{100 + number}"
+
+    def rogue_host(self, number: int) -> str:
+        """Where something else calls itself by its ID."""
+        return f"192.0.2.{150 + number}"
+
+    def bridge_id(self, number: int) -> int:
+        """The ID of a Bridge."""
+        return 0x0A1B2C3D + number
+
+    def pairings(self) -> dict[str, BridgeMemory]:
+        """What `nuki2mqtt pair` has left in the state file, where no Bridge is in the settings."""
+        return {
+            f"{self.bridge_host(number)}:{PORT}": BridgeMemory(
+                NukiId(self.bridge_id(number)), Secret(f"{TOKEN}{number}"), AuthMode.ENCRYPTED
+            )
+            for number in range(self.bridges if self.is_learnt else 0)
+        }
+
     def config(self) -> str:
         """The settings, as a user writes them."""
-        bridges = "".join(
+        listed = "".join(
             f"  - {{host: {self.bridge_host(number)}, token: {TOKEN}{number}}}\n" for number in range(self.bridges)
         )
+        bridges = "" if self.is_learnt else f"bridges:\n{listed}"
         permit = "" if self.permit_unlatch else "devices:\n  1A2B3C4D: {permit: [lock, unlock]}\n"
         return (
             "version: 1\n"
             f"mqtt: {{host: 192.0.2.2, protocol: '{self.protocol}', output: {self.output}, password: m4rkedPa55}}\n"
-            f"bridges:\n{bridges}"
+            f"{bridges}"
             f"poll: {{list_s: {self.list_s}, info_s: {self.info_s}}}\n"
             f"commands: {{overlap: {self.overlap}, wait: {str(self.waits).lower()}, ttl_s: {self.ttl_s},"
             f" confirm_s: {self.confirm_s}, bare_opening: {str(self.bare_opening).lower()}}}\n"
@@ -135,8 +163,8 @@ class Spec:
         flat = FLAT + number - self.first_bridges
         bridge = SimulatedBridge(
             house,
-            hardware_id=0x0A1B2C3D + number,
-            server_id=0x0A1B2C3D + number + 0x1000,
+            hardware_id=self.bridge_id(number),
+            server_id=self.bridge_id(number) + 0x1000,
             token=f"{TOKEN}{number}",
             paired={FRONT, BACK, BELL} if is_first else {flat},
         )

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.gateway.vocabulary import Memory
-from nuki2mqtt.protocol.discovery import Tried
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.protocol.discovery import Candidate, How
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge
 from nuki2mqtt.simulator.callbacks import Callbacks, SimulatedCallback
@@ -196,7 +197,8 @@ class World:
             self._adopt(bridge)
         self.house.observe(watch.changed)
         self.wire = Wire(self)
-        self.announced: list[Tried] = []  # what a search finds
+        self.places = [spec.bridge_host(number) for number in range(spec.bridges)]  # where the Bridges are now
+        self.rogues: dict[str, int] = {}  # addresses at which something calls itself like one of them
         self.connect_s = 0.003
         self._listeners: dict[str, list[Callable[[], object]]] = {}
         self.callback_rules: list[Callable[[SimulatedBridge, list[float]], list[float]]] = []
@@ -250,6 +252,15 @@ class World:
             self.note_hit(f"dark {host} for {call.computer.name}")
             return None
         return self.at_address.get(host)
+
+    def announced(self) -> list[Candidate]:
+        """What a search finds: every Bridge where it is, and who calls itself like one, before it in the order."""
+        places = [*((host, number) for host, number in self.rogues.items()), *zip(self.places, range(99), strict=False)]
+        return [
+            Candidate(host, PORT, NukiId(self.spec.bridge_id(number)), (How.MDNS,))
+            for host, number in places
+            if not self.dark[host]
+        ]
 
     def absence_s(self, host: str) -> float:
         """How long one waits for nobody: nothing comes back from an address without a host."""
@@ -305,7 +316,7 @@ class World:
 
     def host_of(self, bridge: SimulatedBridge) -> str:
         """The address of a Bridge of ours."""
-        return self.spec.bridge_host(self.bridges.index(bridge)) if bridge in self.bridges else self.spec.stranger_host
+        return self.places[self.bridges.index(bridge)] if bridge in self.bridges else self.spec.stranger_host
 
     # --- Faults -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from nacl.bindings import crypto_secretbox_open
 from nacl.exceptions import CryptoError
 
+from nuki2mqtt.simulator.bridge import Ending
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.spec import PORT, TOKEN
 from tests.storm.world import Call
@@ -19,6 +20,7 @@ COMMAND_RESERVE = 48  # a day and device, for looking after commands (docs/decis
 FORCED_MIN_S = 60.0  # poll.forced_min_s (docs/decisions/0006), for reads that are for no command
 COMMAND_S = 150.0  # so long after an order's end a read may be for its sake: confirm_s, 10 s and its patience of 45 s
 ROUNDING_S = 0.001
+DEAD_S = 180.0  # docs/architecture.md, "Whom we talk to"
 TURN_S = 0.1  # what was decided goes to the wire when the loop comes to it, after a standstill above all
 LATE_S = 1.0
 SINCE_S = 200.0
@@ -97,9 +99,20 @@ class OnlyWhereAllowed(Invariant):
         self._met: set[tuple[str, str]] = set()
         spec = self.world.spec
         self._tokens = {spec.bridge_host(number): f"{TOKEN}{number}" for number in range(spec.bridges)}
+        # Of paired ones: whose address it may be, where each was met last, and when anything of it answered last.
+        self._owners = {
+            host: number
+            for number in range(spec.bridges)
+            for host in (spec.bridge_host(number), spec.moved_bridge_host(number), spec.rogue_host(number))
+        }
+        self._at: dict[tuple[str, int, int], str] = {}
+        self._heard: dict[tuple[str, int, int], float] = {}
 
     def call_began(self, call: Call) -> None:
         if not call.signed:
+            return
+        if self.world.spec.is_learnt:
+            self._check_learnt(call)
             return
         hosts = self._tokens.keys()
         if call.host not in hosts or call.port != PORT:
@@ -109,7 +122,41 @@ class OnlyWhereAllowed(Invariant):
         elif call.host in hosts and not _is_signed_by(self._tokens[call.host], call.signed):
             self.fail(f"{call.path} to {call.host} was not signed by the token of the Bridge there")
 
+    def _check_learnt(self, call: Call) -> None:
+        """An address is left after three dead minutes only, and whoever is elsewhere is asked who it is, no more."""
+        number = self._owners.get(call.host)
+        if number is None or call.port != PORT or "token" in call.signed:
+            self.fail(f"a signed {call.path} went to {call.host}:{call.port}")
+            return
+        if not _is_signed_by(f"{TOKEN}{number}", call.signed):
+            self.fail(f"{call.path} to {call.host} was not signed by the token of the Bridge there")
+        key = (call.computer.name, call.process, number)
+        place = self._at.get(key)
+        if place == call.host:
+            return
+        if call.path != "/info":
+            self.fail(f"{call.path} went to {call.host}, where Bridge {number} has not answered this process")
+        began = 0.0 if call.computer.process is None else call.computer.process.began
+        dead_s = call.began - max(began, self._heard.get(key, 0.0))
+        is_first = place is None and call.host != self.world.spec.rogue_host(number)
+        if not is_first and dead_s < DEAD_S - TURN_S:
+            self.fail(f"{call.host} is asked in the place of {place}, which was dead for {dead_s:.0f} s only")
+
+    def call_ended(self, call: Call) -> None:
+        """Only what was answered to us tells that somebody is there."""
+        number, answer = self._owners.get(call.host), call.answer
+        if number is None or answer is None or call.bridge is not self.world.bridges[number]:
+            return
+        key = (call.computer.name, call.process, number)
+        is_there = self._at.get(key, call.host) == call.host
+        if is_there and answer.ending in {Ending.ANSWERED, Ending.RESET} and answer.delay_s <= call.timeout_s:
+            self._heard[key] = self.world.now
+        if call.path == "/info" and answer.ending is Ending.ANSWERED and answer.status == 200:
+            self._at[key] = call.host
+
     def call_arrived(self, call: Call) -> None:
+        if self.world.spec.is_learnt:
+            return
         if call.bridge in self.world.bridges:
             if call.path == "/info" and call.answer is not None and call.answer.status == 200:
                 self._met.add((call.computer.name, call.host))
