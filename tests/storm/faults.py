@@ -407,13 +407,21 @@ def moved(stage: "Stage", step: Step, episode: Episode) -> End:
     return end
 
 
-@fault((200, 900), draw=_draw_bridge, cards=2, is_of_learnt=True)
+def _draw_rogue(chance: Random, spec: Spec) -> Step:
+    return {**_draw_bridge(chance, spec), "silences": chance.random() < 0.6}
+
+
+@fault((400, 1100), draw=_draw_rogue, wants="order", cards=2, is_of_learnt=True)
 def rogue_announcer(stage: "Stage", step: Step, episode: Episode) -> End:
-    """Something announces itself by the ID of our Bridge, and answers as one; somebody searches meanwhile."""
+    """Something announces itself by the ID of our Bridge, and answers as one, having silenced ours or not.
+
+    Somebody searches meanwhile.
+    """
     world, number = stage.world, int(step["bridge"])
-    host = world.spec.rogue_host(number)
+    host, silenced = world.spec.rogue_host(number), world.places[number]
     if host in world.at_address:
         return _nothing
+    world.dark[silenced] += bool(step["silences"])
     world.at_address[host] = stage.make_stranger(number)
     world.rogues[host] = number
     ask = Packet(f"{BASE}/gateway/request/find", b"{}", 1)
@@ -423,6 +431,7 @@ def rogue_announcer(stage: "Stage", step: Step, episode: Episode) -> End:
 
     def end() -> None:
         forget()
+        world.dark[silenced] -= bool(step["silences"])
         del world.at_address[host], world.rogues[host]
 
     return end

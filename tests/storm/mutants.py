@@ -34,19 +34,23 @@ FIND_SEEDS = range(1, 61)
 FIND_DAYS, FIND_SQUALLS = 0.12, 30.0
 LONGEST_S = 170.0
 FIND_S = 600.0
-_CAUGHT_BY = re.compile(r"^# seed (\d+), days ([\d.]+), squalls ([\d.]+)$", re.MULTILINE)
+_CAUGHT_BY = re.compile(r"^# seed (\d+), days ([\d.]+), squalls ([\d.]+)(, paired)?$", re.MULTILINE)
 _PARTS = re.compile(r"^(?=--- a/|@@ )", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One way to break the product; `seed` is None where it is not known yet."""
+    """One way to break the product; `seed` is None where it is not known yet.
+
+    `is_learnt`: it shows where the Bridges were paired, and stand in no settings.
+    """
 
     name: str
     patch: str
     seed: int | None
     days: float
     squalls: float
+    is_learnt: bool = False
 
     @property
     def invariant(self) -> str:
@@ -75,7 +79,7 @@ def read_mutation(file: Path) -> Mutation:
     found = _CAUGHT_BY.search(patch)
     if found is None:
         return Mutation(file.stem, patch, None, FIND_DAYS, FIND_SQUALLS)
-    return Mutation(file.stem, patch, int(found[1]), float(found[2]), float(found[3]))
+    return Mutation(file.stem, patch, int(found[1]), float(found[2]), float(found[3]), is_learnt=found[4] is not None)
 
 
 def read_mutations() -> list[Mutation]:
@@ -128,7 +132,7 @@ def play_seeds(mutation: Mutation, seeds: range, longest_s: float) -> Outcome:
     """Play seeds with the mutation, in a process of its own, until its invariant is hurt."""
     began = time.monotonic()
     with copy_with(mutation.patch) as folder:
-        life = (seeds.start, seeds.stop, mutation.days, mutation.squalls)
+        life = (seeds.start, seeds.stop, mutation.days, mutation.squalls, mutation.is_learnt)
         command = [sys.executable, "-m", "tests.storm.mutants", "--child", str(folder), mutation.invariant]
         environment = {**os.environ, "PYTHONPATH": str(folder)}
         try:
@@ -149,14 +153,16 @@ def play_seeds(mutation: Mutation, seeds: range, longest_s: float) -> Outcome:
     return Outcome(**json.loads(done.stdout), took_s=took_s)
 
 
-def live_in_copy(folder: str, invariant: str, first: str, stop: str, days: str, squalls: str) -> Outcome:
+def live_in_copy(
+    folder: str, invariant: str, first: str, stop: str, days: str, squalls: str, is_learnt: str
+) -> Outcome:
     """What the child does."""
     for file in (nuki2mqtt.__file__, __file__):
         if not Path(file).resolve().is_relative_to(Path(folder).resolve()):
             raise SystemExit(f"{file} is not of the copy in {folder}")
     outcome = None
     for seed in range(int(first), int(stop)):
-        spec = Spec.draw(seed)
+        spec = Spec.draw(seed, is_learnt=is_learnt == "True")
         report = stage.play(spec, draw_plan(spec, float(days), float(squalls)))
         violation, hours = report.violation, report.house_days * 24
         if violation is None:
@@ -191,7 +197,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.storm.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("--find", action="store_true", help="look for the smallest seed by which each is caught")
     parser.add_argument("--only", nargs="*", default=[""], help="those whose names begin like this")
-    parser.add_argument("--child", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=7, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
         outcome = live_in_copy(*options.child)

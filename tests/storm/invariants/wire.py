@@ -151,7 +151,8 @@ class OnlyWhereAllowed(Invariant):
         is_there = self._at.get(key, call.host) == call.host
         if is_there and answer.ending in {Ending.ANSWERED, Ending.RESET} and answer.delay_s <= call.timeout_s:
             self._heard[key] = self.world.now
-        if call.path == "/info" and answer.ending is Ending.ANSWERED and answer.status == 200:
+        has_named_itself = str(self.world.spec.bridge_id(number)).encode() in answer.body
+        if call.path == "/info" and answer.ending is Ending.ANSWERED and has_named_itself:
             self._at[key] = call.host
 
     def call_arrived(self, call: Call) -> None:
