@@ -18,7 +18,7 @@ from nuki2mqtt.gateway.bridge_problems import pair_command
 from nuki2mqtt.gateway.learnt_bridges import followed_bridges
 from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names
+from nuki2mqtt.protocol.discovery import Candidate, How, Tried, Verdict, host_names, shown
 from nuki2mqtt.protocol.settings import BridgeSettings
 
 SECONDS = MDNS_S
@@ -211,15 +211,8 @@ def _one_as_json(one: Tried, known: Known) -> dict[str, Any]:
     candidate = one.candidate
     text, command = _next(candidate, known)
     is_one = one.verdict in {Verdict.BRIDGE, Verdict.UNCLEAR}
-    return {
-        "host": candidate.host,
-        "port": candidate.port,
-        "bridge_id": None if candidate.bridge_id is None else str(candidate.bridge_id),
-        "server_id": None if candidate.server_id is None else str(candidate.server_id),
-        "found_by": list(candidate.how),
+    return shown(one) | {
         "names": [printable(name, _LINE) for name in candidate.names],
-        "also": list(one.also),
-        "verdict": str(one.verdict),
         "text": printable(one.text),
         "configured": known.at_its_place(candidate) is not None,
         "settings": text if is_one else None,

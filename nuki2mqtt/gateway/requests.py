@@ -31,7 +31,7 @@ from nuki2mqtt.protocol.bridge_api import (
 )
 from nuki2mqtt.protocol.bridge_texts import STARS, is_secret_key
 from nuki2mqtt.protocol.command_payloads import BadCommand, RequestOrder, parse_request, render_response
-from nuki2mqtt.protocol.discovery import Tried, Verdict, join_tried
+from nuki2mqtt.protocol.discovery import Verdict, join_tried, shown
 from nuki2mqtt.protocol.payloads import render_time
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -296,7 +296,7 @@ class Requests:
         question.waits_for.add(places[wanted])
 
     def _found(self, found: SearchEnded, now: Moment) -> None:
-        bridges = [_shown_find(tried) for tried in join_tried(found.tried)]
+        bridges = [shown(tried) for tried in join_tried(found.tried)]
         for question in [question for question in self._questions if _SEARCH in question.waits_for]:
             self._answer(question, now, data={"bridges": bridges, "notes": list(found.notes)})
 
@@ -420,21 +420,6 @@ class Requests:
 def _names(link: BridgeLink) -> frozenset[str]:
     """What a Bridge can be called in a request, in lower case."""
     return frozenset({link.place.link.lower(), str(link.bridge_id).lower()})
-
-
-def _shown_find(tried: Tried) -> dict[str, Any]:
-    """One find, in the words of `nuki2mqtt find --json`."""
-    candidate = tried.candidate
-    return {
-        "host": candidate.host,
-        "port": candidate.port,
-        "bridge_id": None if candidate.bridge_id is None else str(candidate.bridge_id),
-        "server_id": None if candidate.server_id is None else str(candidate.server_id),
-        "found_by": list(candidate.how),
-        "also": list(tried.also),
-        "verdict": str(tried.verdict),
-        "text": tried.text,
-    }
 
 
 def _shown(slot: CallbackSlot, link: BridgeLink) -> dict[str, Any]:

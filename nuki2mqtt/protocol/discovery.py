@@ -321,6 +321,21 @@ class Tried:
     also: tuple[str, ...] = ()
 
 
+def shown(tried: Tried) -> dict[str, object]:
+    """One find for programs: `nuki2mqtt find --json` and `gateway/request/find`; texts may be foreign."""
+    candidate = tried.candidate
+    return {
+        "host": candidate.host,
+        "port": candidate.port,
+        "bridge_id": None if candidate.bridge_id is None else str(candidate.bridge_id),
+        "server_id": None if candidate.server_id is None else str(candidate.server_id),
+        "found_by": list(candidate.how),
+        "also": list(tried.also),
+        "verdict": str(tried.verdict),
+        "text": tried.text,
+    }
+
+
 def judge(candidate: Candidate, answer: Answer | BridgeError) -> Tried:
     """What the answer to a `/info` without a token says (reference, 1.6: a Bridge says 401)."""
     match answer:
