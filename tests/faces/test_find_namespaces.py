@@ -80,7 +80,7 @@ async def test_a_bridge_at_the_other_end_of_a_cable(tmp_path: Path, here: str, t
                 assert await finding.ended(30) == 0, finding.text
             assert await simulating.stop() == 0
     assert f"Bridge 0A1B2C01 at {link}" in finding.lines
-    assert finding.lines[-1] == f"  not in your settings; next: nuki2mqtt pair --host {address}"
+    assert finding.lines[-1] == f"  not paired; next: nuki2mqtt pair --host {address}"
     assert not [line for line in finding.lines if line.startswith("note: ")]
 
 

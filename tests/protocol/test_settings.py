@@ -172,7 +172,7 @@ log: {level: DEBUG, format: json}
             ),
             BridgeSettings(host="2001:db8::1"),
         ),
-        find=FindSettings(mdns=False, hostnames=False, cloud=True),
+        find=FindSettings(mdns=False, hostnames=False, cloud=True, follow=False),
         callback=CallbackSettings(enabled=False, host="192.0.2.2", bind="::", port=8322, sender=SenderCheck.STRICT),
         poll=PollSettings(
             list_s=12.5, info_s=30, min_gap_s=1, offline_after_scans=0, forced_min_s=86400, forced_per_day=0

@@ -383,25 +383,27 @@ async def test_the_command_in_the_log_pairs_the_bridge(here: Site) -> None:
     await running.wait_line("is paired")
 
 
-async def test_a_token_outlives_that_its_bridge_is_not_in_the_settings_yet(here: Site) -> None:
-    """Pair first, then add what `pair` says to the settings: nobody presses the button twice."""
-    without = here.write_config("without.yaml", bridge="")
+async def test_who_was_paired_is_followed_without_a_line_in_the_settings(here: Site) -> None:
+    """Pair beside the running service, then start it again: nobody presses the button twice."""
+    without = here.write_config("without.yaml", bridge="", extra="find: {mdns: false, hostnames: false}\n")
     without.write_text(
         "\n".join(line for line in without.read_text().splitlines() if not line.startswith("bridges")) + "\n"
     )
     running = await here.run(without)
-    await running.wait_line("No Bridge is configured")
+    await running.wait_line("No Bridge is configured or paired")
     here.bridge.button_pressed = True
     status, text = await here.finish(
         "--config", without, "pair", "--host", "127.0.0.1", "--port", str(here.server.port)
     )
     assert status == 0
-    assert "Add to config.yaml" in text
-    await running.wait_line("A token for", "no such Bridge is configured")
+    assert "Add to config.yaml" not in text
+    await running.wait_line("is paired.")
+    await running.wait_line("calls us back.")
     assert await running.stop() == 0
     async with ear(here.broker) as heard:
         mark = len(heard.heard)
-        again = await here.run(here.write_config(bridge=""))
+        again = await here.run(without)
+        await again.wait_line("calls us back.")
         health = await heard.wait_for(HEALTH, since=mark)
         assert await again.stop() == 0
         assert health.payload["needs_pairing"] is False
