@@ -67,6 +67,7 @@ class BrokerSession:
         self._latest = 0.0
         self._may_contradict = 0.0
         self._must_contradict = False
+        self._must_repeat = False
         self._refused_roots: set[tuple[str, str]] = set()
 
     @property
@@ -127,6 +128,11 @@ class BrokerSession:
                 claim = parse_claim(event.payload)
                 if claim is not None:
                     must_contradict = self._ownership.heard_claim(claim, is_live=is_live, now=now)
+                    # It goes on speaking until it has heard us, so the last word comes a while later.
+                    if must_contradict and is_live:
+                        self._must_repeat = True
+                    elif must_contradict:
+                        self._may_contradict = max(self._may_contradict, now + CONTRADICT_GAP_S)
             case Inbound.SNAPSHOT:
                 self._read_snapshot(event)
             case Inbound.BRIDGE_AVAILABILITY:
@@ -144,7 +150,7 @@ class BrokerSession:
         """Not at once again: two that deny each other must not do it as fast as the broker carries it."""
         if not self._must_contradict or self.role is not Role.OWNER or now < self._may_contradict:
             return []
-        self._must_contradict = False
+        self._must_contradict, self._must_repeat = self._must_repeat, False
         self._may_contradict = now + CONTRADICT_GAP_S
         return [News.CONTRADICT]
 

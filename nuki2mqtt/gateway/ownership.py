@@ -70,7 +70,8 @@ class Ownership:
         was_live = known is not None and known.heard_live and known.claim.instance == claim.instance
         self._other = _Other(claim, is_live or was_live, now)
         if not is_live:
-            return False
+            # Said while we were away for a moment: it may have said more, and not have heard us yet.
+            return self.role is Role.OWNER and not self._is_earlier(claim)
         self._is_online = True
         if (self.role is Role.OWNER and self._is_earlier(claim)) or self.role is Role.LOOKING:
             self._has_yielded = self.role is Role.OWNER

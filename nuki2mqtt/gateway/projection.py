@@ -249,19 +249,25 @@ class Projection:
         """Say that nothing is known of a Bridge now."""
         self._say(self._tree.bridge_availability(bridge_id), OFFLINE, Rank.DEVICE)
 
+    def show_claim(self, info: GatewayInfo) -> None:
+        """Say who speaks from now on."""
+        self._say(self._tree.gateway_info, render_gateway_info(info), Rank.CLAIM)
+
     def show_gateway(self, info: GatewayInfo) -> None:
-        """Say that we are here, and who we are."""
+        """Say that we are here."""
         self._say(self._tree.gateway_state, ONLINE, Rank.GATEWAY_STATE)
-        self._say(self._tree.gateway_info, render_gateway_info(info), Rank.GATEWAY)
         if self._settings.homeassistant.enabled:
             self._announcements.announce(homeassistant.render_gateway(info.instance, self._discovery))
 
     def show_gateway_again(self) -> None:
         """Say once more that we are here: somebody denied it."""
-        for topic in (self._tree.gateway_state, self._tree.gateway_info, self._tree.gateway_health):
+        for topic, rank in (
+            (self._tree.gateway_state, Rank.GATEWAY_STATE),
+            (self._tree.gateway_info, Rank.CLAIM),
+            (self._tree.gateway_health, Rank.GATEWAY),
+        ):
             payload = self._publications.said(topic)
             if payload is not None:
-                rank = Rank.GATEWAY_STATE if topic == self._tree.gateway_state else Rank.GATEWAY
                 self._publications.say(topic, payload, rank, again=True)
 
     def show_gateway_offline(self) -> None:

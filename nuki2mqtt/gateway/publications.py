@@ -24,12 +24,17 @@ MAX_UNDER_WAY = 20
 
 
 class Rank(IntEnum):
-    """What is said first after a connection: no device may look fresh before its availability is told."""
+    """What is said first after a connection.
 
-    DEVICE = 0
-    GATEWAY_STATE = 1
-    GATEWAY = 2
-    DISCOVERY = 3
+    Who speaks comes first, so that another gateway hears of it before anything is said in its name; then the devices,
+    since none may look fresh before its availability is told.
+    """
+
+    CLAIM = 0
+    DEVICE = 1
+    GATEWAY_STATE = 2
+    GATEWAY = 3
+    DISCOVERY = 4
 
 
 @dataclass(frozen=True, slots=True)

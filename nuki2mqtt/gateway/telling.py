@@ -44,6 +44,14 @@ class Telling:
 
     def announce(self, session: BrokerSession, following: Following) -> None:
         """Speak on a new connection; on the first one everything is told as stale before we say that we are online."""
+        info = GatewayInfo(
+            version=self._identity.version,
+            instance=self._identity.instance,
+            started=self._identity.started.wall,
+            protocol=session.protocol or "",
+            settings=self._settings.render_public(),
+        )
+        self._projection.show_claim(info)
         if not self.has_announced:
             self.has_announced = True
             # What this process has already seen follows when the broker has that.
@@ -56,13 +64,6 @@ class Telling:
             for bridge_id in sorted(remembered | session.bridges):
                 self._projection.show_bridge_offline(bridge_id)
             session.forget_snapshots()
-        info = GatewayInfo(
-            version=self._identity.version,
-            instance=self._identity.instance,
-            started=self._identity.started.wall,
-            protocol=session.protocol or "",
-            settings=self._settings.render_public(),
-        )
         self._projection.show_gateway(info)
         self._publications.opened()
 

@@ -300,11 +300,28 @@ def test_two_talkers_do_not_shout_without_end() -> None:
 
 def test_a_second_foreign_offline_is_contradicted_when_the_gap_is_over() -> None:
     session = owner()
-    news = session.hear(HEALTH, LATER, 5) + session.hear(STATE, b"offline", 6)
-    for now in (6.5, 10, 11, 60):
+    news = session.hear(STATE, b"offline", 5) + session.hear(STATE, b"offline", 5.5)
+    for now in (5.7, 6, 6.5, 10, 60):
         news += session.handle_timer(now)
 
     assert news == [News.CONTRADICT, News.CONTRADICT]
+
+
+@pytest.mark.parametrize("topic", [INFO, HEALTH])
+def test_who_spoke_in_our_name_is_contradicted_at_once_and_again_when_it_has_heard_us(topic: str) -> None:
+    session = owner()
+
+    assert session.hear(topic, LATER, 5) == [News.CONTRADICT]
+    assert (session.handle_timer(5.9), session.next_deadline()) == ([], 6)
+    assert (session.handle_timer(6), session.next_deadline()) == ([News.CONTRADICT], None)
+    assert session.handle_timer(60) == []
+
+
+def test_who_spoke_in_our_name_while_we_were_away_is_contradicted_when_it_has_heard_us() -> None:
+    session = owner()
+
+    assert (session.hear(INFO, LATER, 5, retained=True), session.next_deadline()) == ([], 6)
+    assert (session.handle_timer(6), session.next_deadline()) == ([News.CONTRADICT], None)
 
 
 @pytest.mark.parametrize(

@@ -135,11 +135,13 @@ def test_of_two_live_ones_the_earlier_start_keeps_the_base(
     assert ownership.role == role
 
 
-@pytest.mark.parametrize("claim", [EARLIER, LATER])
-def test_a_retained_claim_takes_nothing_from_an_owner(claim: GatewayClaim) -> None:
+@pytest.mark.parametrize(
+    ("claim", "contradicts"), [(EARLIER, False), (LATER, True), (TIE_LOWER, False), (TIE_HIGHER, True), (OWN, False)]
+)
+def test_a_retained_claim_takes_nothing_from_an_owner(claim: GatewayClaim, *, contradicts: bool) -> None:
     ownership = owner()
 
-    assert ownership.heard_claim(claim, is_live=False, now=5) is False
+    assert ownership.heard_claim(claim, is_live=False, now=5) is contradicts
     assert ownership.role is Role.OWNER
 
 

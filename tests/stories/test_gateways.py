@@ -584,6 +584,25 @@ def test_the_owner_says_everything_again_when_another_has_spoken_in_its_name(
     assert bridge.requests
 
 
+@pytest.mark.parametrize("away_ms", range(1990, 2016, 2))
+def test_an_owner_that_comes_back_in_the_moment_of_a_takeover_has_the_last_word(
+    world: World, bridge: SimulatedBridge, away_ms: int
+) -> None:
+    first = world.start_gateway(disk=Disk("first"))
+    world.run(30)
+    world.start_gateway(disk=Disk("second"))
+    world.run(100)
+    world.broker.disconnect(first, is_clean=False)
+    world.run(away_ms / 1000)
+    first.reconnect()
+    world.run(20)
+    assert world.retained("nuki2mqtt/gateway/info")["instance"] == "first"
+    assert world.retained("nuki2mqtt/gateway/state") == "online"
+    assert world.retained("nuki2mqtt/front_door/availability") == "online"
+    assert world.retained("nuki2mqtt/front_door")["stale"] is False
+    assert bridge.requests
+
+
 def test_a_gateway_that_takes_over_again_tells_nothing_of_the_time_between(
     world: World, bridge: SimulatedBridge, lock: SimulatedLock, opener: SimulatedOpener
 ) -> None:

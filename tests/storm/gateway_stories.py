@@ -779,7 +779,7 @@ async def a_second_gateway_is_silent_until_the_first_is_gone(stage: Stage) -> No
     online, _ = await hears(stage, STATE, is_word("online"), since)
     await stage.passes(STARTING_S)
     await comes_home(stage, online)
-    assert {one["instance"] for one in said(stage, INFO, online)} == {SECOND}
+    assert {one["instance"] for one in said(stage, INFO, since)} == {SECOND}
     assert said(stage, AVAILABILITY, since) == ["offline", "online"]
     await give(stage, "lock", "a2")
     await ended(stage, "a2")
