@@ -6,7 +6,7 @@ Nothing signed and no token is ever sent from here: whoever gets a signed reques
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.cloud_list import ask_cloud
@@ -78,9 +78,19 @@ async def search(plan: SearchPlan) -> Search:
     if len(found.candidates) > MOST_CANDIDATES:
         notes += (f"{len(found.candidates)} addresses were found; only the best {MOST_CANDIDATES} are asked.",)
     candidates = found.candidates[:MOST_CANDIDATES]
-    followed = [one for one in candidates if one.link in plan.followed or one.ids & plan.followed_ids]
-    tried = await probe([one for one in candidates if one not in followed])
-    tried += [Tried(one, Verdict.BRIDGE, "is followed already") for one in followed]
+    asked: list[Candidate] = []
+    tried: list[Tried] = []
+    for one in candidates:
+        if one.link in plan.followed:
+            # Who lives there is known; what else is announced of the place is not true.
+            known = one if one.ids <= plan.followed_ids else replace(one, bridge_id=None, server_id=None)
+            tried.append(Tried(known, Verdict.BRIDGE, "is followed already"))
+        elif one.ids & plan.followed_ids:
+            text = "calls itself like a Bridge that answers at its own address; not asked"
+            tried.append(Tried(one, Verdict.UNCLEAR, text))
+        else:
+            asked.append(one)
+    tried += await probe(asked)
     return Search(
         join_tried(tried), tuple(tried), notes[:_MOST_NOTES], tuple(text for part in parts for text in part.warnings)
     )

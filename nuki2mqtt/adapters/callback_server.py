@@ -118,6 +118,7 @@ class CallbackServer:
         self._doors: tuple[_Door, ...] = ()
         self._in_progress = 0
         self._runner: web.ServerRunner | None = None
+        self._opening = asyncio.Lock()  # the last order wins, however long the one before takes
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,6 +133,10 @@ class CallbackServer:
 
         Raises CallbackDoorError.
         """
+        async with self._opening:
+            return await self._open(bind, port, paths, sender)
+
+    async def _open(self, bind: str, port: int, paths: tuple[CallbackPath, ...], sender: SenderCheck) -> int:
         await self.close()
         self._doors = tuple([await _door(path, sender) for path in paths])
         server = web.Server(

@@ -35,7 +35,8 @@ from nuki2mqtt.adapters.state_codec import (
     render_state,
 )
 from nuki2mqtt.errors import StateFileError, UnreadableBody
-from nuki2mqtt.gateway.vocabulary import BridgeMemory, BridgePaired, Memory
+from nuki2mqtt.gateway.learnt_bridges import memory_at, name_at, new_name
+from nuki2mqtt.gateway.vocabulary import BridgePaired, Memory
 from nuki2mqtt.model.secret import Secret
 
 _SEED_BYTES = 4
@@ -253,8 +254,11 @@ def read_memory(directory: Path) -> Memory:
         memory = read_state((directory / _STATE).read_bytes()).memory
     with contextlib.suppress(OSError, UnreadableBody):
         for link, paired in _read_pairings((directory / _PAIRING).read_bytes()).items():
-            known = memory.bridges.get(link, BridgeMemory())
-            memory.bridges[link] = replace(known, token=paired.token)
+            known = memory_at(memory.bridges, link)
+            name = name_at(memory.bridges, link)
+            if memory.bridges.get(name, known) != known:  # the Bridge of that name has moved away
+                name = new_name(link, memory.bridges)
+            memory.bridges[name] = replace(known, token=paired.token)
     return memory
 
 

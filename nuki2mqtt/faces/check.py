@@ -20,7 +20,7 @@ from nuki2mqtt.adapters.state_file import read_memory
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
-from nuki2mqtt.gateway.bridge_problems import container_address, failure, pair_command, slots_full
+from nuki2mqtt.gateway.bridge_problems import container_address, failure, nameless, pair_command, slots_full
 from nuki2mqtt.gateway.callback_lease import PATH_PREFIX, SLOTS, is_container_internal
 from nuki2mqtt.gateway.learnt_bridges import followed_bridges
 from nuki2mqtt.gateway.vocabulary import (
@@ -252,6 +252,8 @@ def _identity(bridge: BridgeSettings, answer: InfoAnswer, mode: AuthMode) -> Lin
     if bridge.id is not None and seen is not None and seen != bridge.id:
         text = f"{bridge.link} is Bridge {seen}, but {bridge.id} is expected there: correct `id` or the address"
         return Line("bridge", False, text)
+    if bridge.id is not None and seen is None:
+        return Line("bridge", False, nameless(bridge.link))
     cloud = {True: "cloud connected", False: "no cloud", None: "cloud unknown"}[answer.server_connected]
     return Line("bridge", True, f"{bridge.link} is {seen}, firmware {firmware}, token {mode}, {cloud}")
 

@@ -122,7 +122,7 @@ def _next(candidate: Candidate, known: Known) -> tuple[str, str | None]:
         port = "" if bridge.port == candidate.port else f" and port: {candidate.port}"
         step = f"if the Nuki app or your router has it at {candidate.host}, too, set host: {candidate.host}{port}"
         if not known.are_listed:
-            step = "the service follows it there when the old address is dead; or pair again"
+            step = "with find.follow the service follows it there when the old address is dead; or pair again"
             return f"paired at another address, {bridge.link}: {step}", pair_command(_place(candidate))
         return f"in your settings with another address, {bridge.link}: {step}", None
     return "not in your settings" if known.are_listed else "not paired", pair_command(_place(candidate))

@@ -138,7 +138,7 @@ def _problems(overview: Overview) -> Iterator[Line]:
     if not overview.is_listed:
         yield Line(Mark.FAIL, "devices", "gateway/devices cannot be read; see the gateway's log")
     if health.get("needs_pairing") is True:
-        text = "a Bridge has no token, or none is configured: set it under `bridges`, then `nuki2mqtt pair --host HOST`"
+        text = "a Bridge has no token, or there is none yet: `nuki2mqtt find`, then `nuki2mqtt pair --host HOST`"
         yield Line(Mark.FAIL, "pairing", text)
     if state_file := _text(health, "state_file"):
         text = (

@@ -180,6 +180,7 @@ class BridgeLink:
         self._is_active = False
         self._go_to(self.place)
         self._home, self.dead_since = None, None
+        self._judges_since = self._calls + 1
         self._orders.clear()
         self._asked.clear()
         self.reads.clear()

@@ -34,7 +34,8 @@ def failure(bridge: BridgeSettings, error: BridgeError, wall: datetime) -> str:
         return (
             f"Bridge {bridge.link} refuses the token (401). Check `token`, and that the clocks agree to a minute: here "
             f"it is {render_time(wall)}, and a Bridge without internet runs wrong. A new token: "
-            f"{pair_command(bridge)}"
+            f"{pair_command(bridge)}. A Bridge with firmware before 1.12.0 or 2.2.0 knows only the plain token: list "
+            "it under `bridges` with `auth: plain`."
         )
     link = bridge.link
     detail = f" ({error.detail})" if error.detail else ""

@@ -102,7 +102,8 @@ class Following:
         known = {name_at(memory.bridges, one.bridge.link) if settings.bridges else one.name for one in followed}
         self._others = {name: one for name, one in memory.bridges.items() if name not in known}
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
-        self._expected_at: dict[str, str] = {}  # from which host the callback door expects each Bridge
+        # At which path, and from which host, the callback door expects each Bridge.
+        self._expected_at: dict[str, tuple[str, str]] = {}
         self._pairing: str | None = None
         self._settings = settings
         self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
@@ -135,10 +136,10 @@ class Following:
 
     def _open_door(self) -> list[Effect]:
         """Let every Bridge knock, at the place where it is now."""
-        hosts = {name: link.place.host for name, link in self.links.items()}
-        if not self._settings.callback.enabled or hosts == self._expected_at:
+        expected = {name: (link.secret_name, link.place.host) for name, link in self.links.items()}
+        if not self._settings.callback.enabled or expected == self._expected_at:
             return []
-        self._expected_at = hosts
+        self._expected_at = expected
         own = self._own_callbacks
         paths = (CallbackPath(own.path(one.secret_name), one.link, one.place.host) for one in self.links.values())
         return [OpenCallbackDoor(tuple(paths))]
@@ -249,6 +250,8 @@ class Following:
             link = self._add(place)
             effects.append(ReachBridge(link.link, place.host, place.port))
         self._retired.discard(link.link)
+        if link.is_learnt:  # the last that was paired; see _is_newer
+            self.links[link.link] = self.links.pop(link.link)
         at = place if link.is_learnt else None
         effects += link.pair(event.token, now, replace_bridge=event.replace_bridge, at=at)
         if self.is_active:

@@ -24,9 +24,8 @@ class Followed:
 def followed_bridges(settings: Settings, known: Mapping[str, BridgeMemory]) -> list[Followed]:
     """The configured Bridges; where none is, those for which there is a token, where they are now."""
     if settings.bridges:
-        names = {bridge.link: name_at(known, bridge.link) for bridge in settings.bridges}
         return [
-            Followed(bridge.link, bridge, replace(known.get(names[bridge.link], BridgeMemory()), at=None))
+            Followed(bridge.link, bridge, replace(memory_at(known, bridge.link), at=None))
             for bridge in settings.bridges
         ]
     learnt: list[Followed] = []
@@ -41,6 +40,12 @@ def name_at(known: Mapping[str, BridgeMemory], place: str) -> str:
     """Under which name a Bridge at this address is remembered: who has moved there was met there last."""
     moved = (name for name, memory in known.items() if memory.at == place)
     return next(moved, place)
+
+
+def memory_at(known: Mapping[str, BridgeMemory], place: str) -> BridgeMemory:
+    """What is remembered of the Bridge at this address; nothing of one that was met here and has moved away."""
+    memory = known.get(name_at(known, place), BridgeMemory())
+    return memory if memory.at in {None, place} else BridgeMemory()
 
 
 def new_name(place: str, taken: Collection[str]) -> str:

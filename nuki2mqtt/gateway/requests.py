@@ -275,25 +275,29 @@ class Requests:
         """With a Bridge that is followed or was found; what a stranger names here is not asked for a token."""
         asked = order.values.get("bridge", order.word)
         wanted = asked.lower() if isinstance(asked, str) else ""
-        places: dict[str, str] = {}
+        places: dict[str, dict[str, None]] = {}
         for tried in self._following.finding.found:
             if tried.verdict in {Verdict.BRIDGE, Verdict.UNCLEAR}:
-                names = [tried.candidate.link, *(str(one) for one in tried.candidate.ids)]
-                places |= {name.lower(): tried.candidate.link for name in names}
+                for name in (tried.candidate.link, *map(str, tried.candidate.ids)):
+                    places.setdefault(name.lower(), {})[tried.candidate.link] = None
         for link in self._following.links.values():
-            places[link.place.link.lower()] = link.place.link
+            places[link.place.link.lower()] = {link.place.link: None}
             if link.bridge_id is not None:
-                places[str(link.bridge_id).lower()] = link.place.link
+                places[str(link.bridge_id).lower()] = {link.place.link: None}
         if wanted not in places:
             raise CannotError(
                 '"bridge" must be the ID or the address (host:port) of a Bridge in the settings, or of one that `find`'
                 " has found"
             )
+        place, *others = places[wanted]
+        if others:  # one of them may only call itself so
+            listed = ", ".join([place, *others])
+            raise CannotError(f'it was found at several addresses: say which one is yours, as "bridge": {listed}')
         try:
-            self._effects += self._following.begin_pairing(places[wanted])
+            self._effects += self._following.begin_pairing(place)
         except ValueError as error:
             raise CannotError(str(error)) from None
-        question.waits_for.add(places[wanted])
+        question.waits_for.add(place)
 
     def _found(self, found: SearchEnded, now: Moment) -> None:
         bridges = [shown(tried) for tried in join_tried(found.tried)]

@@ -39,7 +39,8 @@ class SingleAnnouncements:
         """Announce nothing there; a restart before the broker has that begins it again."""
         if topic not in self._clearing:
             self._clearing.add(topic)
-            self._publications.say(topic, b"", Rank.DISCOVERY)
+            # Once: said again later, Home Assistant would take it for the removal of what has moved from there.
+            self._publications.clear(topic, Rank.DISCOVERY)
 
     def finish(self) -> None:
         """Forget what the broker has as cleared."""

@@ -226,7 +226,7 @@ def usable_host(text: str) -> str:
     if address.is_unspecified or address.is_multicast or (isinstance(address, IPv4Address) and address.is_reserved):
         raise ValueError("is not the address of one device")
     # Whoever announces, or a resolver that answers for names that do not exist, shall not send us into the internet.
-    if isinstance(address, IPv4Address) and address.is_global:
+    if address.is_global:
         raise ValueError("is an address of the internet, not of a home")
     if isinstance(address, IPv6Address) and address.is_link_local:
         if not _SCOPE.fullmatch(scope):

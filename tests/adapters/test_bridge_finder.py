@@ -89,7 +89,11 @@ async def test_what_is_followed_is_not_asked_by_the_search() -> None:
         asked = [len(server.bridge.requests) for server in (by_address, by_id, other)]
     texts = {one.candidate.port: (one.verdict, one.text) for one in found.tried if ":" not in one.candidate.host}
     assert asked == [0, 0, 1]
-    assert texts[by_address.port] == texts[by_id.port] == (Verdict.BRIDGE, "is followed already")
+    assert texts[by_address.port] == (Verdict.BRIDGE, "is followed already")
+    assert texts[by_id.port] == (
+        Verdict.UNCLEAR,
+        "calls itself like a Bridge that answers at its own address; not asked",
+    )
     assert texts[other.port] == (Verdict.BRIDGE, "wants a token (401), as a Bridge does")
 
 

@@ -78,7 +78,7 @@ def test_after_a_reconnection_everything_is_said_again_by_rank() -> None:
     told = topics(hand.connect())
     discovery = [topic for topic in told if topic.startswith("homeassistant/")]
 
-    assert told[:3] == [DEVICE, AVAILABILITY, STATE]
+    assert told[:4] == [INFO, DEVICE, AVAILABILITY, STATE]
     assert told[-len(discovery) :] == discovery
     assert sorted(told) == sorted(set(topics(before)))
 
@@ -120,7 +120,7 @@ def test_what_the_broker_refuses_is_named_once_below_each_root_topic() -> None:
         told += logged(hand.tell(MqttRefused(publish.message_id, "not authorised. Give it the right")), "warning")
 
     assert told == [
-        "The broker refuses nuki2mqtt/gateway/state: not authorised. Give it the right.",
+        "The broker refuses nuki2mqtt/gateway/info: not authorised. Give it the right.",
         f"The broker refuses {GATEWAY_CONFIG}: not authorised. Give it the right.",
     ]
 

@@ -372,13 +372,14 @@ def test_the_health_of_a_bridge() -> None:
     assert (made.auth, made.clock_skew_s, made.callback, made.queue, made.problem) == ("encrypted", 0, "off", 0, None)
 
 
-def test_the_gateway_says_its_state_before_its_info() -> None:
+def test_the_gateway_says_who_it_is_before_everything_else() -> None:
     stage = Stage()
     info = GatewayInfo(version="0.1.0", instance="1234abcd", started=wall(0), protocol="5", settings={})
+    stage.projection.show_claim(info)
     stage.projection.show_gateway(info)
     said = stage.said()
 
-    assert list(said) == ["nuki2mqtt/gateway/state", "nuki2mqtt/gateway/info"]
+    assert list(said) == ["nuki2mqtt/gateway/info", "nuki2mqtt/gateway/state"]
     assert said["nuki2mqtt/gateway/state"] == b"online"
     assert json.loads(said["nuki2mqtt/gateway/info"])["instance"] == "1234abcd"
 
@@ -386,6 +387,7 @@ def test_the_gateway_says_its_state_before_its_info() -> None:
 def test_who_was_denied_says_all_of_itself_again() -> None:
     stage = Stage()
     info = GatewayInfo(version="0.1.0", instance="1234abcd", started=wall(0), protocol="5", settings={})
+    stage.projection.show_claim(info)
     stage.projection.show_gateway(info)
     stage.projection.show_health(health(), again=True)
     first = stage.said()

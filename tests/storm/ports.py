@@ -6,6 +6,7 @@ Each belongs to a `Computer` (see `computer`) and is deaf and dumb from the mome
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from nuki2mqtt.adapters.callback_server import CallbackServer, _door
@@ -376,8 +377,12 @@ class SimulatedFinder:
         tried = []
         for one in world.announced():
             world.note_hit(f"found {one.host}")
-            if one.link in order.followed or one.ids & order.followed_ids:
-                tried.append(Tried(one, Verdict.BRIDGE, "is followed already"))
+            if one.link in order.followed:
+                known = one if one.ids <= order.followed_ids else replace(one, bridge_id=None, server_id=None)
+                tried.append(Tried(known, Verdict.BRIDGE, "is followed already"))
+                continue
+            if one.ids & order.followed_ids:
+                tried.append(Tried(one, Verdict.UNCLEAR, "calls itself like a Bridge that answers elsewhere"))
                 continue
             answer = world.at_address[one.host].answer("/info", {}, world.now)
             match answer.ending, answer.status:
