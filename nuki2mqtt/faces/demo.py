@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nuki2mqtt.adapters.log_output import configure_logging
+from nuki2mqtt.adapters.log_output import configure_logging, set_log_level
 from nuki2mqtt.errors import EmbeddedBrokerError
 from nuki2mqtt.faces.demo_course import Expected, Witness, at_start, play_course
 from nuki2mqtt.faces.demo_home import Home, running_home
+from nuki2mqtt.faces.demo_meeting import meet
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK
 from nuki2mqtt.faces.terminal import say
 from nuki2mqtt.faces.watch import describe
@@ -71,7 +72,7 @@ async def _demo(options: DemoOptions, folder: Path) -> int:
         if not say(line) and not options.once:  # the course is played for its status, too
             ending.set()
 
-    tell("Starting a broker, a simulated house with its Bridge, and the gateway: all of it in this process.")
+    tell("Starting a broker, a simulated house with two Bridges, and the gateway: all of it in this process.")
     async with running_home(folder, port=options.port, speed=speed) as home:
         tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
         witness = Witness(lambda message: show(tree, message, tell))
@@ -98,18 +99,31 @@ async def _until(ending: asyncio.Event, home: Home, work: "asyncio.Task[int]") -
     return EXIT_OK
 
 
+async def _meet(home: Home, witness: Witness, tell: Say) -> list[str]:
+    """The gateway's first minute; what its log says of Bridges that are not paired yet is told in other words here."""
+    set_log_level(LogLevel.ERROR)
+    try:
+        return await meet(home, witness, lambda what: _note(what, tell))
+    finally:
+        set_log_level(LogLevel.WARNING)
+
+
 # --- Once ---------------------------------------------------------------------------------------------------------
 
 
 async def _once(home: Home, witness: Witness) -> int:
     begun = time.monotonic()
+    unfound: list[str] = []
     try:
         async with asyncio.timeout(COURSE_S):
+            unfound = await _meet(home, witness, say)
             missing = await play_course(home, witness, lambda what: _note(what, say))
     except TimeoutError:
         missing = [f"the end of the course within {COURSE_S:.0f} s"]
     for each in missing:
         say(f"MISSING  {each}", is_trouble=True)
+    for each in unfound:
+        say(f"NOT FOUND  Bridge {each} by mDNS: see docs/guide-find.md", is_trouble=True)
     took = f"{time.monotonic() - begun:.1f} s, {len(witness.heard)} messages heard"
     say(f"{'Not everything' if missing else 'Everything'} that was expected has been said on MQTT ({took}).")
     return EXIT_FAILED if missing else EXIT_OK
@@ -119,6 +133,7 @@ async def _once(home: Home, witness: Witness) -> int:
 
 
 async def _live(home: Home, witness: Witness, tree: TopicTree, options: DemoOptions, speed: float, tell: Say) -> int:
+    await _meet(home, witness, tell)
     left = await witness.wait_for(at_start(tree), patience_s=START_S)
     if left:
         say(f"Not everything has started: {_words(left)} is missing. See the lines above.", is_trouble=True)
@@ -126,7 +141,7 @@ async def _live(home: Home, witness: Witness, tree: TopicTree, options: DemoOpti
     await asyncio.sleep(V311_START_S)  # as long as the gateway refuses commands after its start
     for line in how_to_open(home.settings.mqtt, program()):
         tell(line)
-    script = Script(home.house, seed=options.seed, timing=home.bridge.timing, pace=1 / speed)
+    script = Script(home.house, seed=options.seed, timing=home.timing, pace=1 / speed)
     while (at := script.next_at()) is not None:
         await asyncio.sleep(max(0.0, at - time.time()))
         for done in script.advance(time.time()):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
-from nuki2mqtt.faces.demo_home import BRIDGE_ID, Home
+from nuki2mqtt.faces.demo_home import BRIDGE_IDS, Home
 from nuki2mqtt.faces.retained import read_json, running_link
 from nuki2mqtt.gateway.vocabulary import MqttLost, MqttReceived, MqttSubscribed, Publish
 from nuki2mqtt.model.command import Reason, Status
@@ -183,8 +183,11 @@ def at_start(tree: TopicTree) -> list[Expected]:
     states = {"front_door": ("locked", "closed"), "garage": ("locked", None), "intercom": ("online", None)}
     expected = [
         Expected("the gateway is online", tree.gateway_state, "online"),
-        Expected("the Bridge is online", f"{tree.base}/bridge/{BRIDGE_ID:08X}/availability", "online"),
-        Expected("the Bridge calls back", tree.gateway_health, {"bridges": [{"callback": "held"}]}),
+        *(
+            Expected(f"Bridge {bridge_id:08X} is online", f"{tree.base}/bridge/{bridge_id:08X}/availability", "online")
+            for bridge_id in BRIDGE_IDS
+        ),
+        Expected("the Bridges call back", tree.gateway_health, {"bridges": [{"callback": "held"}] * len(BRIDGE_IDS)}),
     ]
     for topic, nuki_id in DEVICES.items():
         state, door = states[topic]

@@ -1,50 +1,68 @@
-"""Everything that the demo needs, in one process on the loopback address: broker, house, Bridge, gateway."""
+"""Everything that the demo needs, in one process on the loopback address: broker, house, Bridges, gateway.
+
+The gateway has no Bridge in its settings and no token: it has to find and to be paired with them
+(`faces/demo_meeting.py`). It searches on the loopback interface only.
+"""
 
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nuki2mqtt import __version__
+from nuki2mqtt.adapters.bridge_finder import BridgeFinder
 from nuki2mqtt.adapters.clock import SystemClock, SystemEntropy
 from nuki2mqtt.adapters.embedded_broker import LOOPBACK, EmbeddedBroker
 from nuki2mqtt.adapters.log_output import register_secret
+from nuki2mqtt.adapters.network import SystemNetwork
 from nuki2mqtt.adapters.state_file import StateFile, instance_id
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.service import Service
+from nuki2mqtt.simulator.announcer import Announcer
 from nuki2mqtt.simulator.bridge import SimulatedBridge
-from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
+from nuki2mqtt.simulator.estate import ServedBridge
+from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener, Timing
 from nuki2mqtt.simulator.script import DOOR_CLOSED
 from nuki2mqtt.simulator.server import SimulatedBridgeServer
 
-BRIDGE_ID = 0x0A1B2C3D
+HALL_ID, GARAGE_ID = 0x0A1B2C3D, 0x0A1B2C4D
+BRIDGE_IDS = (HALL_ID, GARAGE_ID)
 END_S = 10.0
-_SERVER_ID = 0x0A1B2C3E
+_SERVER_ID_OFFSET = 0x1000
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The running demo: what can be turned by hand, where the broker is, and the gateway."""
+    """The running demo: what can be turned by hand, where the broker is, the Bridges, and the gateway.
+
+    `folder` is where the gateway keeps its state.
+    """
 
     settings: Settings
+    folder: Path
     house: House
-    bridge: SimulatedBridge
-    server: SimulatedBridgeServer
+    bridges: tuple[ServedBridge, ...]
     front_door: SimulatedLock
     garage: SimulatedLock
     intercom: SimulatedOpener
     service: Service
     running: "asyncio.Task[None]"
 
+    @property
+    def timing(self) -> Timing:
+        """How long things take in this house."""
+        return self.bridges[0].bridge.timing
+
     def changed(self) -> None:
-        """Somebody turned something by hand: the Bridge has news."""
-        self.server.changed()
+        """Somebody turned something by hand: the Bridges have news."""
+        for one in self.bridges:
+            one.server.changed()
 
     async def stop(self) -> None:
         """Let the gateway take leave; raises what it failed with."""
@@ -53,11 +71,38 @@ class Home:
             await asyncio.shield(self.running)
 
 
+@dataclass(frozen=True, slots=True)
+class _Street:
+    """The Bridges for the announcer; none of them moves."""
+
+    bridges: tuple[ServedBridge, ...] = field(default=())
+
+    def observe_addresses(self, tell: Callable[[], object]) -> None:
+        """Nothing to tell."""
+
+    def ignore_addresses(self, tell: Callable[[], object]) -> None:
+        """Nothing was told."""
+
+
+class _LoopbackNetwork(SystemNetwork):
+    """This computer's network, but for the search: nobody else's network is asked for a demo."""
+
+    def __init__(self, settings: Settings, client_id: str, *, clock: SystemClock, entropy: SystemEntropy) -> None:
+        super().__init__(settings, client_id, clock=clock, entropy=entropy)
+        self._found_by = BridgeFinder(settings.find, settings.nuki_web.base_url, at=(LOOPBACK,))
+
+    def finder(self) -> BridgeFinder:
+        """By mDNS on the loopback interface."""
+        return self._found_by
+
+
 @asynccontextmanager
-async def running_home(folder: Path, *, port: int = 0, speed: float = 1.0) -> AsyncIterator[Home]:
+async def running_home(
+    folder: Path, *, port: int = 0, speed: float = 1.0, announced: bool = True
+) -> AsyncIterator[Home]:
     """The demo until the block ends; `folder` takes the state, `speed` divides every duration of the house.
 
-    Raises EmbeddedBrokerError.
+    Raises EmbeddedBrokerError. Without `announced` no Bridge says by mDNS where it is.
     """
     entropy = SystemEntropy()
     house = House(now=time.time())
@@ -74,31 +119,42 @@ async def running_home(folder: Path, *, port: int = 0, speed: float = 1.0) -> As
     )
     garage = house.add(SimulatedLock(nuki_id=0x2B3C4D5E, name="Garage", battery_level=62))
     intercom = house.add(SimulatedOpener(nuki_id=0x3C4D5E6F))
-    token = entropy.token(8)
-    bridge = SimulatedBridge(house, hardware_id=BRIDGE_ID, server_id=_SERVER_ID, token=token)
-    async with (
-        EmbeddedBroker(port=port) as broker,
-        SimulatedBridgeServer(bridge, time_scale=1 / speed) as server,
-    ):
-        settings = read_settings(_settings_text(broker.port, server.port, token), read_file=_no_file)
-        with StateFile(folder) as state:
-            service = _service(settings, state, entropy)
-            running = asyncio.create_task(service.run(), name="gateway")
-            try:
-                home = Home(settings, house, bridge, server, front_door, garage, intercom, service, running)
-                yield home
-                if not running.done():
-                    await home.stop()
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+    bridges = (
+        _bridge(house, HALL_ID, {front_door.nuki_id, intercom.nuki_id}, entropy, speed),
+        _bridge(house, GARAGE_ID, {garage.nuki_id}, entropy, speed),
+    )
+    async with AsyncExitStack() as exits:
+        broker = await exits.enter_async_context(EmbeddedBroker(port=port))
+        for one in bridges:
+            await exits.enter_async_context(one.server)
+        if announced:
+            await exits.enter_async_context(Announcer(_Street(bridges), tell=lambda _: None))
+        settings = read_settings(_settings_text(broker.port), read_file=_no_file)
+        state = exits.enter_context(StateFile(folder))
+        service = _service(settings, state, entropy)
+        running = asyncio.create_task(service.run(), name="gateway")
+        try:
+            home = Home(settings, folder, house, bridges, front_door, garage, intercom, service, running)
+            yield home
+            if not running.done():
+                await home.stop()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
-def _settings_text(broker_port: int, bridge_port: int, token: str) -> str:
+def _bridge(house: House, bridge_id: int, paired: set[int], entropy: SystemEntropy, speed: float) -> ServedBridge:
+    bridge = SimulatedBridge(
+        house, hardware_id=bridge_id, server_id=bridge_id + _SERVER_ID_OFFSET, token=entropy.token(8), paired=paired
+    )
+    return ServedBridge(bridge, SimulatedBridgeServer(bridge, time_scale=1 / speed), paired)
+
+
+def _settings_text(broker_port: int) -> str:
     return (
         f"mqtt: {{host: {LOOPBACK}, port: {broker_port}, protocol: 3.1.1}}\n"
-        f'bridges: [{{host: {LOOPBACK}, port: {bridge_port}, token: "{token}"}}]\n'
         f"callback: {{host: {LOOPBACK}, bind: {LOOPBACK}, port: {_free_port()}}}\n"
+        "find: {hostnames: false}\n"
     )
 
 
@@ -118,7 +174,8 @@ def _service(settings: Settings, state: StateFile, entropy: SystemEntropy) -> Se
     )
     gateway = Gateway(settings, identity, opened.memory)
     client_id = f"nuki2mqtt-{identity.instance}"
-    return Service(settings, gateway, client_id=client_id, state=state, clock=clock, entropy=entropy)
+    network = _LoopbackNetwork(settings, client_id, clock=clock, entropy=entropy)
+    return Service(settings, gateway, client_id=client_id, state=state, clock=clock, entropy=entropy, network=network)
 
 
 def _free_port() -> int:

@@ -7,19 +7,36 @@ loaded only where somebody asks for announcements.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from nuki2mqtt.simulator.estate import Estate, ServedBridge
+from nuki2mqtt.simulator.estate import ServedBridge
 
 if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 LOOPBACK = "127.0.0.1"
 _MOST_ADDRESSES = 8
+
+
+class Street(Protocol):
+    """Whose Bridges are announced: an estate's, or some that never move."""
+
+    @property
+    def bridges(self) -> Sequence[ServedBridge]:
+        """All of them."""
+        ...
+
+    def observe_addresses(self, tell: Callable[[], object]) -> None:
+        """Call this whenever a Bridge has moved."""
+        ...
+
+    def ignore_addresses(self, tell: Callable[[], object]) -> None:
+        """Call this no more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,7 @@ class Announcer:
     announced (about two seconds after the start), or why it cannot be.
     """
 
-    def __init__(self, estate: Estate, *, tell: Callable[[str], object]) -> None:
+    def __init__(self, estate: Street, *, tell: Callable[[str], object]) -> None:
         self._estate = estate
         self._tell = tell
         self._told: dict[ServedBridge, _Told] = {}

@@ -235,7 +235,9 @@ async def course(folder: Path, spoil: Callable[[Home], object]) -> list[str]:
 
 
 async def test_orders_that_are_lost_are_missed(tmp_path: Path) -> None:
-    lost = await course(tmp_path, lambda home: home.bridge.faults.lost_orders(home.front_door.nuki_id).begin())
+    lost = await course(
+        tmp_path, lambda home: home.bridges[0].bridge.faults.lost_orders(home.front_door.nuki_id).begin()
+    )
     assert {text.partition(" (")[0] for text in lost} >= {
         "the unlatch is confirmed",
         "front_door is unlocked",
