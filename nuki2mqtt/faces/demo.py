@@ -48,7 +48,7 @@ class DemoOptions:
 
 def demo(options: DemoOptions) -> int:
     """Run until interrupted or no longer read, or once through the fixed course; returns the exit status."""
-    configure_logging(LogLevel.WARNING, LogFormat.TEXT)
+    configure_logging(LogLevel.ERROR, LogFormat.TEXT)  # until the Bridges are paired: see _meet
     try:
         with tempfile.TemporaryDirectory(prefix="nuki2mqtt-demo-") as folder:
             return asyncio.run(_demo(options, Path(folder)))
@@ -101,11 +101,9 @@ async def _until(ending: asyncio.Event, home: Home, work: "asyncio.Task[int]") -
 
 async def _meet(home: Home, witness: Witness, tell: Say) -> list[str]:
     """The gateway's first minute; what its log says of Bridges that are not paired yet is told in other words here."""
-    set_log_level(LogLevel.ERROR)
-    try:
-        return await meet(home, witness, lambda what: _note(what, tell))
-    finally:
-        set_log_level(LogLevel.WARNING)
+    unfound = await meet(home, witness, lambda what: _note(what, tell))
+    set_log_level(LogLevel.WARNING)
+    return unfound
 
 
 # --- Once ---------------------------------------------------------------------------------------------------------

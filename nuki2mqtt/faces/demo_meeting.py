@@ -78,18 +78,18 @@ class _Meeting:
             answer = await self._ask("pair", {"bridge": one.id}, PAIR_S)
             pressing.cancel()
             if answer.get("status") == "ok":
-                self._tell(f"somebody presses the button of Bridge {one.id}: it is paired")
+                self._tell(f"Bridge {one.id} is paired")
                 return True
             await asyncio.sleep(AGAIN_S)  # in its first seconds a gateway refuses it
         return False
 
-    @staticmethod
-    async def _press(one: ServedBridge) -> None:
+    async def _press(self, one: ServedBridge) -> None:
         """As soon as the Bridge has been asked for a token."""
         before = _asked_for_tokens(one)
         for _ in range(_MOST_LOOKS):
             await asyncio.sleep(_BUTTON_AFTER_S)
             if _asked_for_tokens(one) > before:
+                self._tell(f"somebody presses the button of Bridge {one.id}")
                 one.server.press_button()
                 return
 
