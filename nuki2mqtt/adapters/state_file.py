@@ -254,10 +254,9 @@ def read_memory(directory: Path) -> Memory:
         memory = read_state((directory / _STATE).read_bytes()).memory
     with contextlib.suppress(OSError, UnreadableBody):
         for link, paired in _read_pairings((directory / _PAIRING).read_bytes()).items():
-            known = memory_at(memory.bridges, link)
-            name = name_at(memory.bridges, link)
+            name, known = name_at(memory.bridges, link), memory_at(memory.bridges, link)
             if memory.bridges.get(name, known) != known:  # the Bridge of that name has moved away
-                name = new_name(link, memory.bridges)
+                name, known = new_name(link, memory.bridges), replace(known, at=link)
             memory.bridges[name] = replace(known, token=paired.token)
     return memory
 

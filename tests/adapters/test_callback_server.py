@@ -379,6 +379,18 @@ async def test_an_address_that_is_not_ours(bind: str) -> None:
             await server.open(bind, 0, (), SenderCheck.AUTO)
 
 
+async def test_of_two_orders_at_once_the_last_one_holds() -> None:
+    """Two Bridges that have moved at once, as after a router's restart."""
+    inbox = Inbox()
+    first, last = (CallbackPath(Secret(path), LINK, "127.0.0.1") for path in (f"{PATH}/1", f"{PATH}/2"))
+    async with CallbackServer(inbox.emit, clock=HandClock()) as server:
+        port = await server.open("127.0.0.1", 0, (), SenderCheck.AUTO)
+        orders = [server.open("127.0.0.1", port, (path,), SenderCheck.AUTO) for path in (first, last)]
+        assert await asyncio.gather(*orders) == [port, port]
+        door = Door(port, inbox, HandClock())
+        assert [await door.knock(path=f"{PATH}/{number}") for number in (1, 2)] == [404, 200]
+
+
 async def test_opening_again_replaces_the_paths() -> None:
     inbox = Inbox()
     async with CallbackServer(inbox.emit) as server:

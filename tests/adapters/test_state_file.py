@@ -20,6 +20,7 @@ from nuki2mqtt.adapters.state_file import (
     StateFile,
     instance_id,
     read_machine_id,
+    read_memory,
     write_pairing,
 )
 from nuki2mqtt.errors import StateFileError, UnreadableBody
@@ -512,3 +513,17 @@ def test_a_pipe_in_the_place_of_the_handover_is_refused_and_holds_nobody_up(fold
     os.mkfifo(folder / "pairing.json")
     with pytest.raises(StateFileError, match="cannot be taken"):
         opened.take_pairing()
+
+
+def test_a_token_that_waits_is_for_the_bridge_of_its_address_and_not_for_one_that_has_moved_away(folder: Path) -> None:
+    moved = BridgeMemory(NukiId(0x0A), Secret("0ld"), AuthMode.ENCRYPTED, "192.0.2.44:8080")
+    with StateFile(folder) as state:
+        state.open()
+        state.save(Memory({LINK: moved}))
+    write_pairing(folder, BridgePaired(LINK, Secret("n3w")))
+    write_pairing(folder, BridgePaired("192.0.2.44:8080", Secret("m0ved")))
+
+    assert read_memory(folder).bridges == {
+        LINK: replace(moved, token=Secret("m0ved")),
+        f"{LINK}/2": BridgeMemory(None, Secret("n3w"), None, LINK),
+    }

@@ -72,6 +72,15 @@ async def test_a_wrong_token(here: Site, perform: Perform) -> None:
     assert "wrong1" not in said.out + said.err
 
 
+async def test_who_gives_no_id_is_not_the_bridge_that_is_expected(here: Site, perform: Perform) -> None:
+    with here.bridge.faults.garbage("/info", b'{"bridgeType":1}'):
+        said = await perform(check, here.setup(bridge=f"token: {TOKEN}, id: 0a1b2c3d"))
+    assert said.status == 1
+    (line,) = lines(said, "bridge")
+    assert "gives no Bridge ID" in line
+    assert [request.path for request in here.bridge.requests] == ["/info"]
+
+
 async def test_another_bridge_than_configured(here: Site, perform: Perform) -> None:
     said = await perform(check, here.setup(bridge=f"token: {TOKEN}, id: 11223344"))
     assert said.status == 1

@@ -89,6 +89,25 @@ def test_from_one_form_to_the_other(form: DiscoveryForm, old: dict[str, dict[str
     assert (stage.forms.next_deadline(), stage.at(1000)) == (None, {})
 
 
+@pytest.mark.parametrize("form", [DEVICE, ENTITY])
+def test_what_has_moved_away_is_cleared_once_and_not_again_for_home_assistant_s_birth_or_a_new_connection(
+    form: DiscoveryForm,
+) -> None:
+    """Home Assistant would take it for the removal of entities that it had not yet seen move."""
+    old = {WHOLE: BOTH} if form is ENTITY else {A: {"a": "button"}, B: {"b": "sensor"}}
+    stage = Stage(form, dict(old))
+    stage.forms.announce(discovery(BOTH))
+    stage.take()
+    for now in (0, 2, 4):
+        stage.at(now)
+    stage.publications.say_again(lambda _: True)
+    born = stage.take()
+    stage.publications.opened()
+
+    assert set(born.values()) == {"+"}
+    assert (stage.take(), born.keys() & old.keys()) == (born, set())
+
+
 def test_nothing_goes_on_before_the_broker_has_the_step_before() -> None:
     stage = Stage(ENTITY, {WHOLE: BOTH})
     stage.forms.announce(discovery(BOTH))

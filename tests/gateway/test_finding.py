@@ -42,8 +42,9 @@ def tried(
     bridge_id: NukiId | None = BRIDGE_ID,
     verdict: Verdict = Verdict.BRIDGE,
     also: tuple[str, ...] = (),
+    port: int = 8080,
 ) -> Tried:
-    return Tried(Candidate(host, 8080, bridge_id, (How.MDNS,)), verdict, "wants a token (401)", also)
+    return Tried(Candidate(host, port, bridge_id, (How.MDNS,)), verdict, "wants a token (401)", also)
 
 
 def started(config: str = NO_BRIDGES, memory: Memory | None = None) -> tuple[Hand, list[Effect]]:
@@ -177,6 +178,13 @@ def test_what_is_paired_at_the_former_address_of_a_moved_one_is_another_bridge()
     }
     _, again = started(memory=only(effects, Remember)[-1].memory)
     assert ReachBridge(name, "192.0.2.10", 8080) in again
+
+
+def test_who_is_listed_at_the_former_address_of_a_moved_one_gets_neither_its_token_nor_its_name() -> None:
+    hand, effects = started(LISTED.replace(", token: abcdef", ""), learnt(at=NEW))
+
+    assert calls(effects) == []
+    assert hand.gateway._following.links[LINK].bridge_id is None
 
 
 def test_a_moved_one_that_is_listed_later_needs_no_new_token() -> None:
@@ -318,6 +326,16 @@ def test_its_callbacks_are_expected_from_there() -> None:
 
     (door,) = only(effects, OpenCallbackDoor)
     assert [(path.link, path.host) for path in door.paths] == [(LINK, "192.0.2.44")]
+
+
+def test_at_another_port_of_the_same_host_its_callbacks_come_to_another_path() -> None:
+    hand, _ = dead("version: 1\n")
+    effects = answer_until(hand, found(hand, tried("192.0.2.10", port=8090))[-1:], info(hand.now))
+
+    (door,) = only(effects, OpenCallbackDoor)
+    assert [(path.link, path.host) for path in door.paths] == [(LINK, "192.0.2.10")]
+    (former,) = only(started("version: 1\n", learnt())[1], OpenCallbackDoor)
+    assert door.paths[0].path != former.paths[0].path
 
 
 @pytest.mark.parametrize("answer", [GONE, BridgeError(BridgeErrorKind.TOKEN_REFUSED, ""), info(0, bridge_id=OTHER_ID)])
@@ -495,6 +513,19 @@ def test_who_was_paired_last_is_kept_though_its_former_self_still_seems_to_live(
     assert {call.link for call in calls(hand.wait(300))} == {NEW}
 
 
+def test_who_is_paired_again_at_its_former_place_is_followed_there() -> None:
+    hand = followed(memory=learnt())
+    for place, token in ((NEW, TOKEN), (LINK, Secret("newest"))):
+        effects = hand.tell(BridgePaired(place, token))
+        for call in calls(effects):
+            if call.request == InfoRequest():
+                hand.answer(call, info(hand.now))
+        hand.wait(1)
+
+    bridges = hand.gateway._following.remember_bridges()
+    assert {place: one.token for place, one in bridges.items()} == {LINK: Secret("newest")}
+
+
 def test_what_is_followed_no_more_says_nothing_of_the_bridge() -> None:
     hand, _ = dead()
     effects = hand.tell(BridgePaired(NEW, Secret("newt0ken")))
@@ -524,6 +555,18 @@ def test_a_trial_that_the_base_s_owner_interrupts_was_none() -> None:
     effects = hand.gateway._following.activate(hand.moment)
 
     assert only(effects, ReachBridge) == [ReachBridge(LINK, "192.0.2.10", 8080)]
+
+
+def test_the_answer_of_an_interrupted_trial_says_nothing_of_the_home_address() -> None:
+    hand, _ = dead()
+    found(hand, tried())
+    (trial,) = calls(hand.wait(1))
+    hand.gateway._following.deactivate()
+    hand.gateway._following.activate(hand.moment)
+    effects = hand.answer(trial, info(hand.now))
+
+    assert not hand.gateway._following.links[LINK].is_verified
+    assert [call.request for call in calls(effects + hand.wait(5))] == [InfoRequest()]
 
 
 def test_a_token_that_comes_during_a_trial_is_for_the_place_where_it_was_given() -> None:

@@ -162,6 +162,7 @@ def test_a_usable_address(text: str, host: str) -> None:
         ("255.255.255.255", "not the address of one device"),
         ("8.8.8.8", "of the internet"),
         ("::ffff:8.8.8.8", "of the internet"),
+        ("2606:2800:220:1:248:1893:25c8:1946", "of the internet"),
         ("fe80::1", "link-local"),
         ("fe80::1%", "link-local"),
         ("fe80::1%a/b", "link-local"),

@@ -72,6 +72,22 @@ def test_a_first_run_without_anything_finds_the_bridge_and_pairs_on_request(
     assert process.searches < 5  # no reason any more
 
 
+def test_an_id_that_was_found_at_two_places_is_paired_with_at_neither_until_somebody_says_which(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    rogue = world.add_bridge("192.0.2.66", hardware_id=0x0A1B2C3D)
+    world.announced += [announced(OLD), announced(ROGUE)]
+    world.start_gateway(CONFIG)
+    world.run(30)
+    bridge.button_pressed = rogue.button_pressed = True
+    answer = ask(world, "pair", f'{{"bridge":"{ID}"}}')
+    assert (answer["status"], OLD in answer["error"], ROGUE in answer["error"]) == ("error", True, True)
+    assert [request.path for request in bridge.requests + rogue.requests] == []
+    assert ask(world, "pair", f'{{"bridge":"{OLD}"}}')["data"] == {"address": OLD, "paired": True}
+    assert rogue.requests == []
+    assert lock.turns == 0
+
+
 def test_a_bridge_that_moves_is_followed_with_the_same_topics(
     world: World, bridge: SimulatedBridge, lock: SimulatedLock
 ) -> None:
