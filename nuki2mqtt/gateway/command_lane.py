@@ -1,5 +1,6 @@
 """One command and its lane: a device has one command at a time, and at most one that waits for its turn."""
 
+import math
 from dataclasses import dataclass, field
 
 from nuki2mqtt.gateway.command_life import Phase, Turn
@@ -51,7 +52,7 @@ class Command:
     `arrived`: when the message came, which may have waited for us until `received` (None: not known to have).
     `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
     `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
-    `is_dated`: our wall clock could be believed when it came.
+    `is_dated`: our wall clock could be believed when it came. `copied`: when its last copy came.
     """
 
     nuki_id: NukiId
@@ -76,6 +77,7 @@ class Command:
     is_joined: bool = False
     look_from: float = 0.0
     journal_id: str | None = None
+    copied: float = -math.inf
     end: End | None = None
     joined: "list[Command]" = field(default_factory=list)
 
@@ -181,7 +183,8 @@ class Lane:
             if one.end is not None and not one.end.may_have_acted:
                 continue
             if one.action is command.action:
-                return one if command.came - one.came <= JOIN_S else None
+                # From the last copy: of what goes round between brokers one comes again and again.
+                return one if command.came - max(one.came, one.copied) <= JOIN_S else None
             if one is not self.queued and one.phase is not Phase.WAITING:
                 return None
         return None

@@ -88,6 +88,7 @@ class Commands:
         return None
 
     def _join(self, command: Command, twin: Command, now: Moment) -> Reason | None:
+        twin.copied = max(twin.copied, command.came)
         if len(twin.joined) >= MOST_JOINED:
             return Reason.BUSY
         command.is_joined = True

@@ -38,6 +38,15 @@ def command(**values: Any) -> CommandOrder:
     return parse_command(json.dumps({"action": "unlock", **values}).encode())
 
 
+def test_what_a_gateway_has_said_is_no_command() -> None:
+    """An Opener's snapshot that a client says back to `set` would strike, a result would do what it tells of."""
+    result = CommandResult(transaction="a", action="unlatch", status=Status.CONFIRMED)
+    for said in (render_result(result), b'{"id":"2A2B3C4F","nuki_id":707476559,"state":"open","state_code":5}'):
+        assert "has said" in str(refusal(parse_command, said))
+    for key in ("status", "evidence", "may_have_acted", "state_code", "nuki_id", "event_type"):
+        assert "has said" in str(refusal(parse_command, json.dumps({"action": "lock", key: None})))
+
+
 def refusal(parse: Callable[[bytes], object], payload: bytes | str) -> BadCommand:
     with pytest.raises(BadCommand) as caught:
         parse(payload if isinstance(payload, bytes) else payload.encode())

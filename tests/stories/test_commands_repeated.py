@@ -496,3 +496,16 @@ def test_never_twice_what_is_ten_minutes_old_leaves_the_state_file(
     world.run(60)
     assert len(disk.memory.journal) <= 2, "ten minutes later nothing of it is needed"
     assert len(world.actions(bridge)) == lock.unlatches == 21
+
+
+def test_a_bare_opening_that_goes_round_opens_once(world: World, bridge: SimulatedBridge, lock: SimulatedLock) -> None:
+    """Two brokers that are bridged in a circle, or a client that says back what it hears."""
+    world.start_ready()
+    for _ in range(600):
+        world.command("front_door", "unlatch")
+        world.run(0.1)
+    world.run(30)
+    assert (lock.unlatches, len(world.actions(bridge))) == (1, 1)
+    world.command("front_door", "unlatch")
+    world.run(30)
+    assert lock.unlatches == 2

@@ -7,7 +7,7 @@ everything must come right again. A `check` stands where it must have.
 from random import Random
 from typing import Any
 
-from tests.storm.faults import KINDS, kinds_of
+from tests.storm.faults import KINDS, even_cards, kinds_of
 from tests.storm.people import LOCK_ACTIONS, actions_of
 from tests.storm.spec import BASE, Spec
 
@@ -55,14 +55,18 @@ def settle_s(spec: Spec) -> float:
     return 60.0 + 2 * spec.list_s + 31.0 + found_s
 
 
-def draw_plan(spec: Spec, days: float, squalls: float = SQUALLS) -> list[Step]:
-    """The steps of so many days with so many squalls a day, in order of time."""
-    return _Author(spec, days, squalls).write()
+def draw_plan(spec: Spec, days: float, squalls: float = SQUALLS, *, is_even: bool = False) -> list[Step]:
+    """The steps of so many days with so many squalls a day, in order of time.
+
+    `is_even`: what seldom changes anything comes more often, so that fewer squalls are enough for all.
+    """
+    return _Author(spec, days, squalls, is_even=is_even).write()
 
 
 class _Author:
-    def __init__(self, spec: Spec, days: float, squalls: float) -> None:
+    def __init__(self, spec: Spec, days: float, squalls: float, *, is_even: bool) -> None:
         self._spec = spec
+        self._is_even = is_even
         self._chance = Random(f"plan {spec.seed}")  # noqa: S311 - a seed is the point
         self._end = days * DAY_S
         self._between_s = DAY_S / squalls
@@ -129,7 +133,8 @@ class _Author:
         chance = self._chance
         if not self._deck:
             kinds = kinds_of(self._spec)
-            self._deck = [name for name in sorted(kinds) for _ in range(kinds[name].cards)]
+            cards = {name: even_cards(kind) if self._is_even else kind.cards for name, kind in kinds.items()}
+            self._deck = [name for name in sorted(kinds) for _ in range(cards[name])]
             chance.shuffle(self._deck)
         kind = KINDS[self._deck.pop()]
         at = chance.uniform(begins, begins + (ends - begins) * 0.6)

@@ -26,7 +26,7 @@ from tests.storm.virtual_loop import VirtualLoop
 
 Step = dict[str, Any]
 # Seed, days, squalls a day, further houses, list_s, whether its Bridges were paired only.
-Life = tuple[int, float, float, int | None, int | None, bool]
+Life = tuple[int, float, float, int | None, int | None, bool, bool]
 TICK_S = 60.0
 DEBUG_EVERY = 8  # one seed in so many says what it says for debugging, too, which is searched for secrets
 INVARIANTS: list[type[Invariant]] = [
@@ -76,9 +76,9 @@ def leave_ending() -> None:
 
 def live(life: Life) -> tuple[int, Report]:
     """The gateway of a seed, for so many days with so many squalls a day."""
-    seed, days, squalls, flats, list_s, is_learnt = life
+    seed, days, squalls, flats, list_s, is_learnt, is_even = life
     spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt)
-    return seed, play(spec, draw_plan(spec, days, squalls))
+    return seed, play(spec, draw_plan(spec, days, squalls, is_even=is_even))
 
 
 async def _play(spec: Spec, steps: Sequence[Step], *, keeps_trace: bool) -> Report:

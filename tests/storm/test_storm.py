@@ -1,6 +1,7 @@
 """A short storm: some gateways with their houses for a few hours each; docs/reliability.md tells of the long ones."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -18,7 +19,7 @@ SQUALLS = 30.0
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_wrong_in_a_short_storm(seed: int) -> None:
-    _, report = live((seed, DAYS, SQUALLS, None, None, False))
+    _, report = live((seed, DAYS, SQUALLS, None, None, False, False))
 
     assert report.violation is None
     assert report.figures["checks"] > 5
@@ -75,3 +76,10 @@ def test_a_check_stands_behind_every_squall() -> None:
     checks = [float(step["at"]) for step in steps if step["do"] == "check"]
 
     assert max(checks) >= max(ends) + settle_s(spec) - 1
+
+
+def test_an_even_plan_deals_more_often_what_bites_less_often() -> None:
+    spec = Spec.draw(1, 7, 3600)
+    dealt = Counter(step["kind"] for step in draw_plan(spec, 30, 4, is_even=True) if step["do"] == "fault")
+    assert dealt.keys() == kinds_of(spec).keys()
+    assert 1.2 < dealt["standing_still"] / dealt["reboot"] < 1.8
