@@ -1,4 +1,4 @@
-"""A line that can be cut and a broker that misbehaves on request."""
+"""A line that can be cut, a broker that does not know MQTT 5, and one that misbehaves on request."""
 
 import asyncio
 import contextlib
@@ -88,6 +88,50 @@ async def _serving(
         if tasks:
             await asyncio.wait(tuple(tasks), timeout=_STOP_S)
         await server.wait_closed()
+
+
+# --- a broker that does not know MQTT 5 -------------------------------------------------------------------------
+
+
+class LimitedBroker:
+    """Stands before a broker and refuses MQTT 5 with `answer`; `levels` are the protocol levels of all CONNECTs.
+
+    mosquitto from 2.1 on does so by itself (`accept_protocol_versions`), with REFUSE_V5; with REFUSE_V311 did all those
+    that were written before there was an MQTT 5 (mosquitto before 1.6).
+    """
+
+    def __init__(self, broker: Reachable, answer: bytes) -> None:
+        self.host = HOST
+        self.port = 0
+        self.protocol = MqttProtocol.V311
+        self.levels: list[int] = []
+        self._broker = broker
+        self._answer = answer
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            first, body = await _packet(reader)
+            self.levels.append(body[6])
+            if body[6] == 5:
+                writer.write(self._answer)
+                writer.close()
+                await writer.wait_closed()
+                return
+            far_reader, far_writer = await asyncio.open_connection(self._broker.host, self._broker.port)
+            try:
+                far_writer.write(_frame(first, body))
+                await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+            finally:
+                far_writer.transport.abort()
+
+
+@asynccontextmanager
+async def limited_broker(broker: Reachable, answer: bytes) -> AsyncIterator[LimitedBroker]:
+    """This broker, for those who speak 3.1.1."""
+    limited = LimitedBroker(broker, answer)
+    async with _serving(limited._serve) as port:
+        limited.port = port
+        yield limited
 
 
 # --- a broker that misbehaves -----------------------------------------------------------------------------------
@@ -182,7 +226,11 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def _frame(first: int, body: bytes) -> bytes:
-    return bytes((first, len(body))) + body
+    length, left = bytearray(), len(body)
+    while left > 127:
+        length.append(left & 127 | 128)
+        left >>= 7
+    return bytes((first, *length, left)) + body
 
 
 def _packet_id(publish: bytes) -> bytes:

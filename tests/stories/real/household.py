@@ -249,9 +249,9 @@ class Ear:
         """The payloads of a topic, in order."""
         return [said.payload for said in self.heard[since:] if said.topic == topic]
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Say something."""
-        await self._client.publish(topic, payload, qos=1)
+        await self._client.publish(topic, payload, qos=1, retain=retain)
 
     async def barrier(self) -> None:
         """Wait until everything that the broker had when this began is heard."""
