@@ -168,8 +168,8 @@ class OnlyWhereAllowed(Invariant):
             if call.path == "/info" and call.answer is not None and call.answer.status == 200:
                 self._met.add((call.computer.name, call.host))
         elif call.path != "/info" and (call.computer.name, call.host) in self._met:
-            # Whoever never met ours cannot tell it from another; nor can anybody between two requests that are answered,
-            # as for the second of two gateways, when the first one has noticed that ours is gone.
+            # Whoever never met ours cannot tell it from another; nor can anybody between two answered requests:
+            # the second of two gateways, when the first one has noticed that ours is gone.
             if (call.computer.name, call.process, call.host) in self._lives:
                 return
             self.fail(f"{call.path} was signed for another Bridge than ours")
