@@ -1,6 +1,6 @@
 """Keypad codes: what is wanted, what the cloud says there is, and whether both are the same.
 
-Source: reference 3.5 (an authorization) and 6 (keypad codes). A code is a `Secret`: it never shows itself.
+Source: web reference 3.5 (an authorization) and 6 (keypad codes). A code is a `Secret`: it never shows itself.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class AuthorizationKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Reference 3.5, `type`; 3 is the keypad itself.
+# Web reference 3.5, `type`; 3 is the keypad itself.
 _KINDS = {
     0: AuthorizationKind.APP,
     1: AuthorizationKind.BRIDGE,

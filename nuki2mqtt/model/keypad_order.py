@@ -14,7 +14,7 @@ class KeypadOp(StrEnum):
 
 
 class KeypadPhase(StrEnum):
-    """Where a code stands between what is wanted and what was read back (reference 6.3).
+    """Where a code stands between what is wanted and what was read back (web reference 6.3).
 
     `FOREIGN`: it is in the cloud but was not made by us; it is shown and never touched. `REFUSED` is said of an order
     only.

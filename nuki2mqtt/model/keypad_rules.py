@@ -1,6 +1,6 @@
 """The rules that a keypad code must obey, each with the reason that is given where it does not.
 
-Source: reference 6.1 (Nuki's key API concepts, Nuki support, developer.nuki.io thread 54); rows named there are named
+Source: web reference 6.1 (Nuki's key API concepts, Nuki support, developer.nuki.io thread 54), whose rows are named
 here. They are checked before anything is sent: the cloud says no to some of them only by never doing it.
 """
 

@@ -1,8 +1,8 @@
 """When a keypad code works.
 
-One code has at most one span of dates and one daily window, on chosen weekdays (reference 6.1). Dates are instants;
-the daily window and the weekdays are meant in the lock's own local time (reference 5), which is why they stay minutes
-and names here and never become instants.
+One code has at most one span of dates and one daily window, on chosen weekdays (web reference 6.1). Dates are
+instants; the daily window and the weekdays are meant in the lock's own local time (web reference 5), which is why they
+stay minutes and names here and never become instants.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 MINUTES_OF_A_DAY = 24 * 60
 # What stands for "no beginning" in the cloud: a daily window without `allowedFromDate` has been reported as ignored
-# (reference 6.1, developer.nuki.io thread 56), so that something must stand there. Older than any keypad code.
+# (web reference 6.1, developer.nuki.io thread 56), so that something must stand there. Older than any keypad code.
 OPEN_BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -29,7 +29,7 @@ class Weekday(StrEnum):
 
 WEEK = tuple(Weekday)
 EVERY_DAY = frozenset(Weekday)
-# Reference 5, `allowedWeekDays`: Monday 64 to Sunday 1.
+# Web reference 5, `allowedWeekDays`: Monday 64 to Sunday 1.
 _BITS = {day: 64 >> number for number, day in enumerate(WEEK)}
 
 

@@ -1,6 +1,6 @@
 """The time zones that a lock can be set to, as the names of the time zone database.
 
-Source: reference 5, "Time zone ids" (numbers 0 to 3 in Nuki's key API concepts, all of them in NukiBleEsp32's
+Source: web reference 5, "Time zone ids" (numbers 0 to 3 in Nuki's key API concepts, all of them in NukiBleEsp32's
 constants, and the Web API's description has 45 as the highest). Only names live here: the rules of a zone are files of
 the computer, so that whoever needs them is given a `tzinfo`.
 """
