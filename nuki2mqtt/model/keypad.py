@@ -43,6 +43,18 @@ def authorization_kind_of(number: int) -> AuthorizationKind:
     return _KINDS.get(number, AuthorizationKind.UNKNOWN)
 
 
+class CodeField(StrEnum):
+    """What two views of a code can differ in."""
+
+    NAME = "name"
+    CODE = "code"
+    ENABLED = "enabled"
+    BEGINS = "begins"
+    ENDS = "ends"
+    WEEKDAYS = "weekdays"
+    DAILY = "daily"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeypadCode:
     """A code as it is wanted; what is allowed in it is decided by `keypad_rules`."""
@@ -59,7 +71,8 @@ class Authorization:
 
     `id` are the 24 hex digits that the cloud's addresses need, `lock_auth_id` the number on the lock, which addresses
     nothing. `smartlock_id` is the cloud's number of the device. `has_operation`: the cloud holds it for a change that
-    is under way, and refuses others until then. Times are aware UTC.
+    is under way, and refuses others until then. `unreadable` are fields that it says something of that nobody can read.
+    Times are aware UTC.
     """
 
     id: str
@@ -77,6 +90,7 @@ class Authorization:
     updated: datetime | None = None
     has_operation: bool = False
     error: str | None = None
+    unreadable: frozenset[CodeField] = frozenset()
 
     @property
     def kind(self) -> AuthorizationKind:
@@ -87,18 +101,6 @@ class Authorization:
     def is_keypad_code(self) -> bool:
         """Whether it is a code for the keypad."""
         return self.type == KEYPAD_CODE_TYPE
-
-
-class CodeField(StrEnum):
-    """What two views of a code can differ in."""
-
-    NAME = "name"
-    CODE = "code"
-    ENABLED = "enabled"
-    BEGINS = "begins"
-    ENDS = "ends"
-    WEEKDAYS = "weekdays"
-    DAILY = "daily"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def compare(wanted: KeypadCode, found: Authorization) -> Comparison:
         CodeField.WEEKDAYS: wanted.schedule.weekdays == found.schedule.weekdays,
         CodeField.DAILY: wanted.schedule.daily == found.schedule.daily,
     }
+    said |= dict.fromkeys(found.unreadable)
     return Comparison(
         frozenset(field for field, is_same in said.items() if is_same is False),
         frozenset(field for field, is_same in said.items() if is_same is None),

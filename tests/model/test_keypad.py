@@ -212,6 +212,7 @@ def test_one_field_differs(found: Authorization, field: CodeField) -> None:
         (replace(FOUND, name=None), CodeField.NAME),
         (replace(FOUND, code=None), CodeField.CODE),
         (replace(FOUND, enabled=None), CodeField.ENABLED),
+        (replace(FOUND, unreadable=frozenset({CodeField.DAILY})), CodeField.DAILY),
     ],
 )
 def test_what_is_not_said_is_neither_the_same_nor_another(found: Authorization, field: CodeField) -> None:
