@@ -37,7 +37,11 @@ ENDS = frozenset(
 
 
 class KeypadReason(StrEnum):
-    """Why an order was refused, waits or failed, beside the rules (`keypad_rules.KeypadProblem`)."""
+    """Why an order was refused, waits or failed, beside the rules (`keypad_rules.KeypadProblem`).
+
+    `CODE_NEEDED`: a code that is drawn would be told to nobody, as codes are not published. `NO_CHANCE`: chance gave
+    none.
+    """
 
     BAD_PAYLOAD = "bad_payload"
     RETAINED = "retained"
@@ -45,6 +49,7 @@ class KeypadReason(StrEnum):
     NOT_MANAGED = "not_managed"
     STARTING = "starting"
     DUPLICATE = "duplicate"
+    CODE_NEEDED = "code_needed"
     UNKNOWN_CODE = "unknown_code"
     NAME_TAKEN = "name_taken"
     NAME_AMBIGUOUS = "name_ambiguous"
