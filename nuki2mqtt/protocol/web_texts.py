@@ -14,10 +14,9 @@ from nuki2mqtt.protocol.bridge_texts import STARS, clear_text
 _MOST_SEEN_BYTES = 4096
 _MOST_SEEN_CHARS = 4096
 _MOST_CHARS = 100
-_MOST_PARAMETER_CHARS = 40
 _MOST_VALUE_CHARS = 40
 # Seen live (developer.nuki.io threads 16794 and 39051); "null" stands there for what was missing.
-_NOT_VALID = re.compile(r"(?s)value '(.{0,200}?)' for parameter '([A-Za-z][A-Za-z0-9_.]{0,39})'")
+_NOT_VALID = re.compile(r"(?s)value '(.{0,200}?)' for parameter '([A-Za-z][A-Za-z_.]{0,39})'")
 # Of these the value is no secret and says what is wrong. Of any other parameter only that it was missing is told.
 _HARMLESS = frozenset(
     {
@@ -72,7 +71,7 @@ def read_complaint(body: bytes) -> Complaint:
     found = _NOT_VALID.search(message)
     if found is None:
         return Complaint(clear_web_text(message))
-    parameter = found[2][:_MOST_PARAMETER_CHARS]
+    parameter = found[2]
     value = _shown_value(parameter, found[1])
     said = "" if value is None else f" ({value})"
     return Complaint(f"parameter {parameter}{said} is not valid", parameter, value)
