@@ -179,6 +179,8 @@ class CodeUpdateManyRequest(WebWrite):
     scope: ClassVar[str] = "smartlock.auth"
 
     def __post_init__(self) -> None:
+        if not self.wanted:
+            raise ValueError("at least one code is needed")
         for auth_id, code in self.wanted:
             check_auth_id(auth_id)
             check_code(code)
@@ -213,6 +215,8 @@ class AuthorizationDeleteManyRequest(WebWrite):
     scope: ClassVar[str] = "smartlock.auth"
 
     def __post_init__(self) -> None:
+        if not self.auth_ids:  # what the cloud makes of an empty list, nobody knows
+            raise ValueError("at least one authorization is needed")
         for auth_id in self.auth_ids:
             check_auth_id(auth_id)
 

@@ -289,8 +289,13 @@ def test_bounds() -> None:
     for page, size in ((-1, 100), (0, 0), (0, 101)):
         with pytest.raises(ValueError, match="is no page"):
             AuthorizationPageRequest(page, size)
-    with pytest.raises(ValueError, match="at least one"):
-        CodeCreateManyRequest((), PLAIN)
+    for make in (
+        lambda: CodeCreateManyRequest((), PLAIN),
+        lambda: CodeUpdateManyRequest(()),
+        lambda: AuthorizationDeleteManyRequest(()),
+    ):
+        with pytest.raises(ValueError, match="at least one"):
+            make()
     with pytest.raises(ValueError, match="https"):
         WebhookAddRequest(Secret("http://hook.example.org/"))
 
