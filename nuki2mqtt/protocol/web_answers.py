@@ -119,6 +119,11 @@ class AuthorizationPageAnswer:
     next_page: int | None = None
     pages: int | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry of this page could be read."""
+        return not self.broken
+
     @classmethod
     def from_body(cls, body: bytes) -> Self:
         """Read the answer; raises UnreadableBody where it holds no page."""
@@ -150,7 +155,8 @@ class AuthorizationAnswer:
 class ActivityAnswer:
     """`GET /smartlock/log` and `GET /smartlock/{id}/log`: newest first.
 
-    `last_id` is where older entries go on. There are no more only behind an empty page (section 2.3): `is_empty`.
+    `last_id` is where older entries go on; one that was asked for already leads nowhere. There are no more only behind
+    an empty page (section 2.3): `is_empty`.
     """
 
     activities: tuple[Activity, ...]

@@ -18,9 +18,10 @@ from nuki2mqtt.protocol.web_auth_bodies import is_auth_id
 _A = TypeVar("_A")
 
 
-def headers_of(token: Secret) -> dict[str, str]:
-    """The headers of every call (web reference 1.1): the token in clear, which belongs nowhere but on the wire."""
-    return {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+def headers_of(token: Secret, *, has_body: bool = False) -> dict[str, str]:
+    """The headers of a call (web reference 1.1): the token in clear, which belongs nowhere but on the wire."""
+    content_type = {"Content-Type": "application/json"} if has_body else {}
+    return {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json", **content_type}
 
 
 def read_as(from_body: Callable[[bytes], _A], body: bytes) -> _A:

@@ -12,6 +12,7 @@ from nuki2mqtt.protocol import bridge_bodies as bodies
 from nuki2mqtt.protocol.bridge_texts import STARS, clear_text
 
 _MOST_SEEN_BYTES = 4096
+_MOST_JSON_BYTES = 64 * 1024  # a stack trace may stand behind the message
 _MOST_SEEN_CHARS = 4096
 _MOST_CHARS = 100
 _MOST_VALUE_CHARS = 40
@@ -65,10 +66,10 @@ def read_complaint(body: bytes) -> Complaint:
     if text.lstrip().startswith("<"):
         title = _TITLE.search(text)
         return Complaint(clear_web_text(title[1]) if title else "a page of HTML")
-    message = _message(body[:_MOST_SEEN_BYTES])
+    message = _message(body[:_MOST_JSON_BYTES])
     if message is None:
         return Complaint("" if text.lstrip().startswith(("{", "[")) else clear_web_text(text))
-    found = _NOT_VALID.search(message)
+    found = _NOT_VALID.search(message[:_MOST_SEEN_CHARS])
     if found is None:
         return Complaint(clear_web_text(message))
     parameter = found[2]

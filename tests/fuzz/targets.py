@@ -231,6 +231,7 @@ def webhook(body: bytes) -> None:
 
 def keypad(payload: bytes) -> None:
     for zone in (None, UTC):
+        reason: KeypadReason | None = None
         try:
             order = parse_keypad_order(payload, zone)
         except BadCommand as error:
@@ -238,7 +239,7 @@ def keypad(payload: bytes) -> None:
             assert _is_one_line(str(error))
             assert len(str(error)) <= 200
         else:
-            transaction, op, reason = order.transaction, str(order.op), None
+            transaction, op = order.transaction, str(order.op)
             if order.schedule is not None:
                 assert parse_schedule(json.loads(json.dumps(schedule_body(order.schedule))), None) == order.schedule
         result = KeypadResult(transaction=transaction, op=op, phase=KeypadPhase.REFUSED, reason=reason)

@@ -108,4 +108,5 @@ def test_nothing_known() -> None:
     facts = CloudFacts()
 
     assert (facts.server_state, facts.has_keypad, facts.time_zone_name) == (None, None, None)
+    assert not facts.has_operation
     assert CloudFacts(time_zone_id=37).time_zone_name == "Europe/Berlin"

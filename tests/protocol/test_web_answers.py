@@ -423,6 +423,14 @@ def test_a_page_of_authorizations(pagination: dict[str, Any], next_page: int | N
     assert found == AuthorizationPageAnswer((Authorization(id=AUTH, type=0),), (), next_page, 3)
 
 
+def test_a_page_with_an_unreadable_entry_is_not_complete() -> None:
+    whole = answer(AuthorizationPageRequest(), {"results": []})
+    broken = answer(AuthorizationPageRequest(), {"results": [{}]})
+
+    assert (whole, whole.is_complete) == (AuthorizationPageAnswer(()), True)
+    assert (broken, broken.is_complete) == (AuthorizationPageAnswer((), ("entry 1: id is missing",)), False)
+
+
 def test_what_is_no_page() -> None:
     assert refusal(AuthorizationPageRequest(), {}) == "results is missing"
     assert refusal(AuthorizationPageRequest(), []) == "an array, not an object"

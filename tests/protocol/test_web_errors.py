@@ -159,6 +159,14 @@ def test_what_stands_in_an_error(body: bytes, complaint: tuple[str, str | None, 
     assert astuple(read_complaint(body)) == complaint
 
 
+def test_a_stack_trace_does_not_hide_the_message() -> None:
+    trace = json.dumps({"stackTrace": ["at some.Class"] * 2000, "detailMessage": "in use"}).encode()
+
+    assert read_complaint(trace).text == "in use"
+    assert read_complaint(trace + b" " * 64 * 1024).text == "in use"
+    assert read_complaint(trace[:9000]).text == ""
+
+
 def test_an_error_in_words() -> None:
     error = refusal(400, java("The supplied value '13' for parameter 'type' is not valid"))
 

@@ -222,7 +222,10 @@ def test_scopes() -> None:
 
 
 def test_the_token_is_in_a_header_and_in_no_request() -> None:
-    assert headers_of(Secret("t0k3n")) == {"Authorization": "Bearer t0k3n", "Accept": "application/json"}
+    headers = {"Authorization": "Bearer t0k3n", "Accept": "application/json"}
+
+    assert headers_of(Secret("t0k3n")) == headers
+    assert headers_of(Secret("t0k3n"), has_body=True) == headers | {"Content-Type": "application/json"}
 
 
 def test_no_request_shows_a_code_or_an_address() -> None:
