@@ -190,6 +190,31 @@ def test_via(entry: Activity, kind: AuthorizationKind | None, via: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "via"),
+    [
+        (0, "system"),
+        (1, "time_control"),
+        (2, "app"),
+        (3, "button"),
+        (4, "fob"),
+        (5, "bridge"),
+        (6, "keypad"),
+        (7, "system"),
+        (None, "system"),
+    ],
+)
+@pytest.mark.parametrize("action", [1, 2, 3, 6, 7])
+def test_what_activated_an_opener(action: int, source: int | None, via: str) -> None:
+    entry = replace(RING, action_code=action, opener=OpenerActivity(source_code=source))
+
+    assert entry.via() is Via(via)
+
+
+def test_a_door_event_of_an_opener_has_no_cause() -> None:
+    assert replace(RING, action_code=252, opener=OpenerActivity(source_code=2)).via() is Via.SYSTEM
+
+
+@pytest.mark.parametrize(
     ("trigger", "completion", "refused"),
     [
         (255, 224, True),

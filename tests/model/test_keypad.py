@@ -255,6 +255,11 @@ def test_kinds_of_authorizations(number: int, word: str) -> None:
     assert replace(FOUND, type=number).is_keypad_code is (number == 13)
 
 
+def test_nothing_is_held_unless_it_is_said() -> None:
+    assert not Authorization(id="a", type=13).has_operation
+    assert Authorization(id="a", type=13).unreadable == frozenset()
+
+
 def test_no_code_shows_itself() -> None:
     place = place_of([FOUND], is_paired=True, planned=[Secret("274196")])
     shown = f"{WANTED} {WANTED!r} {FOUND} {FOUND!r} {place} {place!r} {compare(WANTED, FOUND)!r}"

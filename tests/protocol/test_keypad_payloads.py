@@ -76,6 +76,10 @@ def refusal(payload: bytes | dict[str, Any], zone: ZoneInfo | None = BERLIN) -> 
         ({"op": "disable", "id": "x"}, KeypadOrder(op=KeypadOp.DISABLE, id="x")),
         ({"op": "create", "name": "x", "code": "12"}, KeypadOrder(op=KeypadOp.CREATE, name="x", code=Secret("12"))),
         ({"op": "create", "name": "x", "code": 0}, KeypadOrder(op=KeypadOp.CREATE, name="x", code=Secret("0"))),
+        (
+            {"op": "create", "name": "x", "code": 10**15 - 1},
+            KeypadOrder(op=KeypadOp.CREATE, name="x", code=Secret("9" * 15)),
+        ),
     ],
 )
 def test_orders(values: dict[str, Any], wanted: KeypadOrder) -> None:
@@ -114,6 +118,7 @@ def test_orders(values: dict[str, Any], wanted: KeypadOrder) -> None:
         ({"op": "create", "name": "x", "code": 839275.0}, '"code" must be six digits'),
         ({"op": "create", "name": "x", "code": ["839275"]}, '"code" must be six digits'),
         ({"op": "create", "name": "x", "code": -839275}, '"code" must be six digits'),
+        ({"op": "create", "name": "x", "code": 10**15}, '"code" must be six digits'),
         ({"op": "create", "name": "x", "code": "8" * 33}, '"code" must be six digits'),
         ({"op": "create", "name": "x", "enabled": "true"}, '"enabled" must be true or false'),
         ({"op": "create", "name": "x", "schedule": "always"}, '"schedule" must be an object or null'),
