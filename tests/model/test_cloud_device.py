@@ -1,7 +1,7 @@
 """How the cloud numbers devices, and what only the cloud says of them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.model.cloud_device import (
@@ -15,6 +15,9 @@ from nuki2mqtt.model.cloud_device import (
 )
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import DeviceState, Report, Source
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,7 @@ def test_numbers_of_devices(device_type: int, hex_id: str, smartlock_id: int) ->
     assert device_type_of(smartlock_id) == device_type
 
 
+@PATIENT
 @given(st.integers(0, 2**31 - 1), st.integers(0, 2**32 - 1))
 def test_numbers_come_back(device_type: int, value: int) -> None:
     smartlock_id = smartlock_id_of(device_type, NukiId(value))

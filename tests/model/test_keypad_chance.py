@@ -5,12 +5,15 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.model.keypad_chance import draw_code, is_guessable
 from nuki2mqtt.model.keypad_rules import DIGITS, problems_of_code
 from nuki2mqtt.model.secret import Secret
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def source_of(data: bytes) -> Callable[[int], bytes]:
@@ -82,6 +85,7 @@ def test_a_broken_source_gives_no_code(byte: int) -> None:
     assert draw_code(lambda count: bytes([byte]) * count, ()) is None
 
 
+@PATIENT
 @given(st.binary(max_size=200))
 def test_whatever_is_drawn_is_good(data: bytes) -> None:
     code = draw_code(source_of(data), {Secret("839275")})

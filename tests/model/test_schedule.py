@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.model.schedule import (
@@ -19,6 +19,9 @@ from nuki2mqtt.model.schedule import (
     weekdays_of,
 )
 from nuki2mqtt.model.time_zone import NO_TIME_ZONE, TIME_ZONE_NAMES, time_zone_name
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HONOLULU = ZoneInfo("Pacific/Honolulu")
@@ -44,6 +47,7 @@ def test_all_days_and_none() -> None:
     assert weekdays_of(128 + 64) == {Weekday.MON}
 
 
+@PATIENT
 @given(st.integers(0, 127))
 def test_bits_come_back(bits: int) -> None:
     assert bits_of(weekdays_of(bits)) == bits

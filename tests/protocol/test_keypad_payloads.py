@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.model.keypad_order import ENDS, KeypadOp, KeypadPhase, KeypadReason
@@ -27,6 +27,9 @@ from nuki2mqtt.protocol.keypad_payloads import (
     schedule_body,
 )
 from tests.protocol.test_web_requests import SCHEDULES
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 GOLDEN = Path(__file__).parent / "golden" / "keypad"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -230,6 +233,7 @@ def to_seconds(at: datetime | None) -> datetime | None:
     return None if at is None else at.replace(microsecond=0)
 
 
+@PATIENT
 @given(SCHEDULES)
 def test_a_schedule_that_was_shown_is_read_again(schedule: Schedule) -> None:
     shown = json.loads(json.dumps(schedule_body(schedule)))
@@ -249,6 +253,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@PATIENT
 @given(
     st.dictionaries(
         st.sampled_from(["op", "id", "name", "new_name", "code", "enabled", "schedule", "transaction"]),

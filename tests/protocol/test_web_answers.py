@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.errors import WebError, WebErrorKind
@@ -48,6 +48,9 @@ from nuki2mqtt.protocol.web_api import (
 from nuki2mqtt.protocol.web_auth_bodies import read_authorization
 from nuki2mqtt.protocol.web_device_bodies import read_device
 from nuki2mqtt.protocol.web_log_bodies import read_activity
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 GOLDEN = Path(__file__).parent / "golden" / "web"
 DEVICE = 21913877581
@@ -571,6 +574,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@PATIENT
 @given(ANY_JSON | st.binary(max_size=60), st.sampled_from([200, 204, 400, 401, 429, 502]))
 def test_any_body_is_an_answer_or_our_error(value: object, status: int) -> None:
     body = value if isinstance(value, bytes) else json.dumps(value).encode(errors="replace")

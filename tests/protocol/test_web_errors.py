@@ -5,7 +5,7 @@ from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.errors import WebError, WebErrorKind
@@ -21,6 +21,9 @@ from nuki2mqtt.protocol.web_api import (
     read_retry_after,
 )
 from nuki2mqtt.protocol.web_texts import clear_web_text, read_complaint
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = datetime(2026, 11, 21, 20, 15, 3, tzinfo=UTC)
 CREATE = CodeCreateRequest(1, KeypadCode(name="Cleaner", code=Secret("839275")))
@@ -175,6 +178,7 @@ def test_an_error_in_words() -> None:
     assert (error.parameter, error.value) == ("type", "13")
 
 
+@PATIENT
 @given(
     before=st.text(max_size=20),
     after=st.text(max_size=20),
@@ -196,6 +200,7 @@ def test_a_code_never_comes_back(before: str, after: str, parameter: str, code: 
             assert code not in f"{error} {error!r} {error.parameter} {error.value}"
 
 
+@PATIENT
 @given(st.text(max_size=300))
 def test_cleared_text_is_short_safe_and_clear(text: str) -> None:
     once = clear_web_text(text)
@@ -257,12 +262,14 @@ def test_a_date_is_worth_nothing_without_a_clock() -> None:
     assert read_retry_after("7", None) == 7.0
 
 
+@PATIENT
 @given(st.text(max_size=40))
 def test_any_header_gives_a_bounded_time_or_none(header: str) -> None:
     seconds = read_retry_after(header, NOW)
     assert seconds is None or 1 <= seconds <= 3600
 
 
+@PATIENT
 @given(st.datetimes(NOW.replace(tzinfo=None), NOW.replace(tzinfo=None) + timedelta(minutes=59)))
 def test_a_date_is_the_seconds_until_then(at: datetime) -> None:
     header = at.strftime("Sat, %d Nov %Y %H:%M:%S GMT")

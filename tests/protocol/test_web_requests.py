@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.model.keypad import Authorization, KeypadCode, compare
@@ -39,6 +39,9 @@ from nuki2mqtt.protocol.web_api import (
     headers_of,
 )
 from nuki2mqtt.protocol.web_auth_bodies import read_authorization, schedule_fields
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DEVICE = 17924610048  # 4 and 0x2C63D800
 AUTH = "65219648fe00000000000d01"
@@ -286,6 +289,10 @@ def test_what_is_no_number_of_a_device(smartlock_id: int) -> None:
 
 
 def test_bounds() -> None:
+    assert AuthorizationPageRequest(0, 1).query() == {"page": "0", "size": "1"}
+    assert ActivityRequest(limit=1).query() == {"limit": "1"}
+    assert DeviceRequest(0).path == "/smartlock/0"
+    assert DeviceRequest(2**63 - 1).path == f"/smartlock/{2**63 - 1}"
     for limit in (0, 51):
         with pytest.raises(ValueError, match="1 to 50"):
             ActivityRequest(limit=limit)
@@ -329,11 +336,13 @@ def stored(body: bytes | None, **more: object) -> Authorization:
     return read_authorization(entry)
 
 
+@PATIENT
 @given(WANTED_CODES)
 def test_an_update_read_back_is_exactly_what_was_wanted(wanted: KeypadCode) -> None:
     assert compare(wanted, stored(CodeUpdateRequest(DEVICE, AUTH, wanted).body())).is_exact
 
 
+@PATIENT
 @given(WANTED_CODES)
 def test_a_new_code_read_back_differs_at_most_in_being_enabled(wanted: KeypadCode) -> None:
     compared = compare(wanted, stored(CodeCreateRequest(DEVICE, wanted).body()))
@@ -342,6 +351,7 @@ def test_a_new_code_read_back_differs_at_most_in_being_enabled(wanted: KeypadCod
     assert compared.differs == (frozenset() if wanted.enabled else frozenset({"enabled"}))
 
 
+@PATIENT
 @given(SCHEDULES)
 def test_all_five_fields_are_there_and_a_limit_never_stands_alone(schedule: Schedule) -> None:
     fields = schedule_fields(schedule)

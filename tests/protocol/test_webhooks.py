@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.errors import UnreadableBody
@@ -26,6 +26,9 @@ from nuki2mqtt.protocol.webhooks import (
     parse_webhook,
     repeat_key,
 )
+
+# A loaded machine is no reason to fail.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SECRET = Secret("whsec_5ec4e7")
 BODY = b'{"feature":"DEVICE_STATUS","smartlockId":17924610048,"serverState":0}'
@@ -79,6 +82,7 @@ def test_what_somebody_else_posted(body: bytes, signature: str | None, secret: S
     assert not is_signed(body, signature, secret)
 
 
+@PATIENT
 @given(st.binary(max_size=200), st.text(max_size=80), st.text(min_size=1, max_size=20))
 def test_only_the_right_signature_counts(body: bytes, signature: str, key: str) -> None:
     own = hmac.new(key.encode("utf-8", "surrogatepass"), body, "sha256").hexdigest()
@@ -220,6 +224,13 @@ UPDATED = "2026-11-21T20:15:03.123Z"
 )
 def test_what_makes_a_repeat(found: Hook, key: str | None) -> None:
     assert repeat_key(found) == key
+
+
+def test_nothing_is_deleted_unless_it_is_said() -> None:
+    found = [hook(feature="DEVICE_STATUS", smartlockId=1), auth(), hook(feature="ACCOUNT_USER")]
+
+    assert [getattr(one, "is_deleted", None) for one in found] == [False] * 3
+    assert not AccountUserHook().is_deleted
 
 
 def test_no_code_shows_itself() -> None:
