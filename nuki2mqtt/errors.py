@@ -1,9 +1,10 @@
-"""The error tree. Each error about a Bridge says whether the lock may have moved.
+"""The error tree. Each error about a Bridge or the cloud says whether the lock may have moved.
 
 Nuki2mqttError
   SettingsError           the settings cannot be used; lists every mistake with its place (exit status 78)
   UnreadableBody          bytes that a codec cannot read; says what was expected and what was found
   BridgeError             a request to a Bridge has no usable answer; `kind` and `may_have_acted` say more
+  WebError                the same of a request to Nuki's cloud
   MqttError               the broker cannot be reached or refuses us
     EmbeddedBrokerError   the broker of this process cannot start; the text says what to do
   CallbackDoorError       the callback server cannot listen; the text says what to do
@@ -95,6 +96,88 @@ class BridgeError(Nuki2mqttError):
 
     def __hash__(self) -> int:
         return hash((self.kind, self.detail))
+
+
+class WebErrorKind(StrEnum):
+    """Why a request to the cloud failed. Web reference 1.2 for the HTTP statuses."""
+
+    REFUSED = "refused"  # no connection: nothing was written
+    TOO_LATE = "too_late"  # it was not sent any more
+    TIMEOUT = "timeout"  # written, no answer in time
+    RESET = "reset"  # written, connection closed
+    BAD_REQUEST = "bad_request"  # 400: a parameter is not valid; also what a device cannot do
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - 401: not authorised, or a scope is missing
+    PAYMENT_REQUIRED = "payment_required"  # 402
+    FORBIDDEN = "forbidden"  # 403: not this account's lock, or no right
+    NOT_FOUND = "not_found"  # 404
+    NOT_ALLOWED = "not_allowed"  # 405
+    CONFLICT = "conflict"  # 409: of a keypad code, that there is one with the same digits
+    LOCKED = "locked"  # 423: another operation is under way
+    UPGRADE_REQUIRED = "upgrade_required"  # 426: a subscription is missing
+    TOO_MANY = "too_many"  # 429
+    SERVER_ERROR = "server_error"  # 5xx, often a page of HTML
+    UNEXPECTED_STATUS = "unexpected_status"
+    UNREADABLE = "unreadable"  # a success with a body that is not an answer
+
+
+_NOTHING_TAKEN = frozenset(
+    {
+        WebErrorKind.REFUSED,
+        WebErrorKind.TOO_LATE,
+        WebErrorKind.BAD_REQUEST,
+        WebErrorKind.TOKEN_REFUSED,
+        WebErrorKind.PAYMENT_REQUIRED,
+        WebErrorKind.FORBIDDEN,
+        WebErrorKind.NOT_FOUND,
+        WebErrorKind.NOT_ALLOWED,
+        WebErrorKind.CONFLICT,
+        WebErrorKind.LOCKED,
+        WebErrorKind.UPGRADE_REQUIRED,
+        WebErrorKind.TOO_MANY,
+    }
+)
+
+
+class WebError(Nuki2mqttError):
+    """A request to Nuki's cloud failed; equal by value, so that it can be an event.
+
+    `parameter` is what a 400 complains of, `value` what it says stood there, only where that can be no secret: a keypad
+    code is never echoed. `retry_after_s` is how long the cloud asks us to wait, bounded. `detail` is without what looks
+    like a secret or a keypad code, and `repr` does not show it.
+    """
+
+    def __init__(
+        self,
+        kind: WebErrorKind,
+        detail: str = "",
+        *,
+        parameter: str | None = None,
+        value: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.kind = kind
+        self.detail = detail
+        self.parameter = parameter
+        self.value = value
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{kind}: {detail}" if detail else str(kind))
+
+    def __repr__(self) -> str:
+        return f"WebError({self.kind})"
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the cloud may have taken the order although it did not say so."""
+        return self.kind not in _NOTHING_TAKEN
+
+    def _facts(self) -> tuple[object, ...]:
+        return (self.kind, self.detail, self.parameter, self.value, self.retry_after_s)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WebError) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
 
 
 class MqttError(Nuki2mqttError):

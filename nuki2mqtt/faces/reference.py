@@ -158,7 +158,8 @@ def _snapshot() -> str:
         stale=False,
         bridge=_BRIDGE,
     )
-    sources = ", ".join(f"`{source}`" for source in Source if source is not Source.COMMAND)
+    unsaid = {Source.COMMAND, Source.WEB}  # the cloud is not followed yet
+    sources = ", ".join(f"`{source}`" for source in Source if source not in unsaid)
     return (
         "## Snapshot\n\nKeys that no source of a device knows are absent, unknown values are `null`.\n\n"
         + example(render_snapshot(snapshot))

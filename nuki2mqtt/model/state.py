@@ -75,11 +75,15 @@ class Mode(StrEnum):
 
 
 class Source(StrEnum):
-    """Who said it. `LIST` is the Bridge's cache, `LOCK_STATE` a read that woke the lock, `COMMAND` we ourselves."""
+    """Who said it.
+
+    `LIST` is the Bridge's cache, `LOCK_STATE` a read that woke the lock, `WEB` Nuki's cloud, `COMMAND` we ourselves.
+    """
 
     LIST = "list"
     CALLBACK = "callback"
     LOCK_STATE = "lock_state"
+    WEB = "web"
     COMMAND = "command"
 
 

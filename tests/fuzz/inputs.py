@@ -37,6 +37,11 @@ RECORDED_FOR = {
     "refusal": "bridge/*error*",
     "retained": "mqtt/*",
     "command": "mqtt/*",
+    "web_devices": "web/*smartlock-*",
+    "web_device": "web/*smartlock-*",
+    "web_log": "web/*log-*",
+    "web_refusal": "web/*error*",
+    "webhook": "webhook/*",
 }
 
 

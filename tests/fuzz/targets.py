@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from nuki2mqtt.adapters import state_file
 from nuki2mqtt.adapters.log_output import redact
 from nuki2mqtt.adapters.state_codec import read_state, render_state
-from nuki2mqtt.errors import BridgeError, SettingsError, StateFileError, UnreadableBody
+from nuki2mqtt.errors import BridgeError, SettingsError, StateFileError, UnreadableBody, WebError
 from nuki2mqtt.faces.listed import read_devices
 from nuki2mqtt.faces.outcome import read_step
 from nuki2mqtt.faces.overview import read_overview
@@ -27,6 +27,8 @@ from nuki2mqtt.gateway.vocabulary import MqttReceived
 from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.model.command import Status
 from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.keypad import KeypadCode
+from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import (
     AuthRequest,
@@ -57,9 +59,35 @@ from nuki2mqtt.protocol.command_payloads import (
     render_result,
 )
 from nuki2mqtt.protocol.command_words import find_action
+from nuki2mqtt.protocol.keypad_payloads import (
+    KeypadResult,
+    parse_keypad_order,
+    parse_schedule,
+    render_keypad_result,
+    schedule_body,
+)
 from nuki2mqtt.protocol.payloads import parse_claim, parse_retained_snapshot
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.protocol.topics import TopicTree, choose_slugs, is_device_topic, slug, slug_with_id
+from nuki2mqtt.protocol.web_api import (
+    AccountRequest,
+    AccountUserListRequest,
+    ActivityAnswer,
+    ActivityRequest,
+    AuthorizationListAnswer,
+    AuthorizationListRequest,
+    AuthorizationPageRequest,
+    AuthorizationRequest,
+    CodeCreateRequest,
+    DeviceListAnswer,
+    DeviceListRequest,
+    DeviceRequest,
+    WebhookAddRequest,
+    WebhookListRequest,
+    WebRequest,
+)
+from nuki2mqtt.protocol.web_api import read_response as read_web_response
+from nuki2mqtt.protocol.webhooks import Hook, is_signed, parse_webhook, repeat_key
 
 Target = Callable[[bytes], None]
 
@@ -84,6 +112,23 @@ REQUESTS: dict[str, BridgeRequest] = {
     "unpair": UnpairRequest(DEVICE, 4),
     "reboot": RebootRequest(),
 }
+
+
+WEB_CODE = Secret("839275")
+WEB_REQUESTS: dict[str, WebRequest] = {
+    "web_devices": DeviceListRequest(),
+    "web_device": DeviceRequest(17924610048),
+    "web_auths": AuthorizationListRequest(),
+    "web_auth_page": AuthorizationPageRequest(),
+    "web_auth": AuthorizationRequest(17924610048, "65219648fe00000000000d01"),
+    "web_code": CodeCreateRequest(17924610048, KeypadCode(name="Cleaner", code=WEB_CODE)),
+    "web_log": ActivityRequest(),
+    "web_account": AccountRequest(),
+    "web_users": AccountUserListRequest(),
+    "web_hooks": WebhookListRequest(),
+    "web_hook": WebhookAddRequest(Secret("https://hook.example.org/5ec4e7")),
+}
+WEB_REFUSALS = (300, 400, 401, 402, 403, 404, 405, 409, 423, 426, 429, 500, 502, 503)
 
 
 def _is_one_line(text: str) -> bool:
@@ -129,6 +174,76 @@ def refusal(body: bytes) -> None:
             assert len(error.detail) <= 100
         else:
             raise AssertionError("a refusal was taken for an answer")
+
+
+def web_answer_to(request: WebRequest) -> Target:
+    def read(body: bytes) -> None:
+        try:
+            answer = read_web_response(request, 200, body)
+        except WebError as error:
+            assert _is_one_line(error.detail), error.detail
+            assert len(error.detail) <= 150
+            return
+        assert answer == read_web_response(request, 200, body)
+        match answer:
+            case DeviceListAnswer(devices):
+                for device in devices:
+                    assert device.report.nuki_id.value == device.smartlock_id & 0xFFFFFFFF
+                    str((device.last_action, device.trigger, device.facts.server_state, device.facts.time_zone_name))
+            case AuthorizationListAnswer(authorizations):
+                for one in authorizations:
+                    assert one.code is None or one.code.reveal().isdigit()
+                    parse_schedule(json.loads(json.dumps(schedule_body(one.schedule))), None)
+            case ActivityAnswer(activities):
+                for entry in activities:
+                    str((entry.action, entry.trigger, entry.completion, entry.via(), entry.is_entry_refused))
+                    assert _is_one_line(entry.actor({}) or "")
+
+    return read
+
+
+def web_refusal(body: bytes) -> None:
+    """Whatever the cloud says behind a refusal, and a Retry-After of the same text; a code never comes back."""
+    header = body[:60].decode("latin-1")
+    for status in WEB_REFUSALS:
+        try:
+            read_web_response(WEB_REQUESTS["web_code"], status, body, retry_after=header, now=NOW)
+        except WebError as error:
+            assert _is_one_line(error.detail), error.detail
+            assert len(error.detail) <= 150
+            assert WEB_CODE.reveal() not in f"{error} {error!r} {error.value} {error.parameter}"
+            assert error.retry_after_s is None or 1 <= error.retry_after_s <= 3600
+        else:
+            raise AssertionError("a refusal was taken for an answer")
+
+
+def webhook(body: bytes) -> None:
+    assert not is_signed(body, body[:64].decode("latin-1"), WEB_CODE)
+    try:
+        hooks: tuple[Hook, ...] = parse_webhook(body)
+    except UnreadableBody as error:
+        assert _is_one_line(str(error))
+        return
+    for hook in hooks:
+        assert WEB_CODE.reveal() not in repr(getattr(getattr(hook, "authorization", None), "code", None))
+        repeat_key(hook)
+
+
+def keypad(payload: bytes) -> None:
+    for zone in (None, UTC):
+        reason: KeypadReason | None = None
+        try:
+            order = parse_keypad_order(payload, zone)
+        except BadCommand as error:
+            transaction, op, reason = error.transaction, error.word, KeypadReason.BAD_PAYLOAD
+            assert _is_one_line(str(error))
+            assert len(str(error)) <= 200
+        else:
+            transaction, op = order.transaction, str(order.op)
+            if order.schedule is not None:
+                assert parse_schedule(json.loads(json.dumps(schedule_body(order.schedule))), None) == order.schedule
+        result = KeypadResult(transaction=transaction, op=op, phase=KeypadPhase.REFUSED, reason=reason)
+        assert json.loads(render_keypad_result(result, publish_codes=False))["transaction"] == transaction
 
 
 def slots(body: bytes) -> None:
@@ -255,6 +370,10 @@ def log_line(body: bytes) -> None:
 TARGETS: dict[str, Target] = {
     "callback": callback,
     **{name: answer_to(one) for name, one in REQUESTS.items()},
+    **{name: web_answer_to(one) for name, one in WEB_REQUESTS.items()},
+    "web_refusal": web_refusal,
+    "webhook": webhook,
+    "keypad": keypad,
     "refusal": refusal,
     "slots": slots,
     "command": command,

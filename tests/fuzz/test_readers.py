@@ -12,7 +12,7 @@ from tests.fuzz.targets import TARGETS, run
 
 MOST_MEMORY = 256 * MOST_BYTES
 MOST_CORPUS = 100_000
-NOT_JSON = ("settings", "environment", "topics", "slots", "refusal", "log_line", "reboot")
+NOT_JSON = ("settings", "environment", "topics", "slots", "refusal", "web_refusal", "log_line", "reboot")
 MOST_SWEPT, LARGEST_SWEPT = 4, 1000
 LARGEST = (
     b"[" * MOST_BYTES,
