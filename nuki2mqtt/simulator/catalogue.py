@@ -23,7 +23,8 @@ class Model(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Type numbers: Bridge API 1.13.2 section 4.1; 1 and 5 are the Web API's. Firmware where one was recorded: of its generation.
+# Type numbers: Bridge API 1.13.2 section 4.1; 1 and 5 are the Web API's. Firmware: where one was recorded, of its
+# generation.
 _LOCKS = {
     Model.SMART_LOCK_2: (0, "2.15.2"),
     Model.SMART_LOCK_3: (4, "3.5.6"),
