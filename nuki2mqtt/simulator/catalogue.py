@@ -59,6 +59,12 @@ def make_device(
     )
 
 
+def wifi_devices() -> Iterator[SimulatedDevice]:
+    """The devices that are in the cloud only: they have Wi-Fi of their own, and no Bridge is paired with them."""
+    yield make_device(Model.SMART_LOCK_4, 0x1A2B0001, "Terrace", has_door_sensor=True)
+    yield make_device(Model.SMART_LOCK_5, 0x1A2B0002, "Studio", has_keypad=True)
+
+
 def first_devices(family: Family, number: int) -> Iterator[tuple[SimulatedDevice, bool]]:
     """The devices that the Bridge of this number (from 1) brings into the house, and whether they are paired with it.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nuki2mqtt.simulator import web_bodies as bodies
 from nuki2mqtt.simulator.web_faults import CloudFaultName
-from nuki2mqtt.simulator.web_values import CloudAsked, CloudRefusalError, Json, iso_ms, not_valid, write
+from nuki2mqtt.simulator.web_values import CloudAsked, CloudRefusalError, Json, not_valid, write
 
 if TYPE_CHECKING:
     from nuki2mqtt.simulator.web import SimulatedCloud
@@ -29,6 +29,10 @@ FEATURES = (
     "ACCOUNT_USER",
 )
 CONTENT_TYPE = "application/json; charset=UTF-8"
+_MASTER_DATA = (
+    *("accountId", "type", "authId", "name", "favorite", "firmwareVersion", "hardwareVersion", "serverState"),
+    *("adminPinState", "creationDate", "updateDate"),
+)
 _MOST_OWED = 1000  # what nobody takes is forgotten, the oldest first
 
 
@@ -107,17 +111,12 @@ class Webhooks:
     def master_data(self, known: "KnownDevice") -> None:
         """A device was renamed or synced."""
         whole = bodies.smartlock(known, self._cloud.house.now)
-        keys = ("accountId", "type", "authId", "name", "favorite", "firmwareVersion", "hardwareVersion", "serverState")
-        self._owe(
-            "DEVICE_MASTERDATA",
-            {"feature": "DEVICE_MASTERDATA", "deleted": False, "smartlockId": known.smartlock_id}
-            | {key: whole[key] for key in keys}
-            | {
-                "adminPinState": known.admin_pin_state,
-                "creationDate": iso_ms(known.created_at),
-                "updateDate": iso_ms(known.updated_at),
-            },
-        )
+        body: dict[str, Json] = {
+            "feature": "DEVICE_MASTERDATA",
+            "deleted": False,
+            "smartlockId": known.smartlock_id,
+        }
+        self._owe("DEVICE_MASTERDATA", body | {key: whole[key] for key in _MASTER_DATA})
 
     def config(self, known: "KnownDevice") -> None:
         """The settings of a device have changed, or it was synced."""

@@ -161,6 +161,22 @@ async def test_pair_gets_the_token_by_the_button(tmp_path: Path) -> None:
         assert await one.running.stop() == 0
 
 
+async def test_the_cloud_serves_what_is_printed(tmp_path: Path) -> None:
+    async with simulation(tmp_path, *ANY, "--cloud", "--cloud-port", "0") as one:
+        cloud = await one.do("GET", "/cloud")
+        assert one.printed("Nuki Web API") == f"Cloud (Nuki Web API) at {cloud['url']}"
+        assert f"  token {cloud['token']}" in one.running.lines
+        headers = {"Authorization": f"Bearer {cloud['token']}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(cloud["url"] + "/smartlock") as answer,
+        ):
+            listed = await answer.json()
+        assert [(each["name"], each["type"]) for each in listed][-2:] == [("Terrace", 4), ("Studio", 5)]
+        assert one.printed("Studio") == f"  1A2B0002  smartlockId {listed[-1]['smartlockId']}  Studio"
+        assert await one.running.stop() == 0
+
+
 async def test_people_come_and_go(tmp_path: Path) -> None:
     async with simulation(tmp_path, *ANY, "--live", "--speed", "50") as one:
         await one.running.wait_line("* somebody")
@@ -228,6 +244,7 @@ def test_families_repeat_until_there_are_enough_bridges(count: int, families: tu
 def test_the_defaults_of_the_command_line_are_those_of_the_face() -> None:
     options, face = make_parser().parse_args(["simulate"]), SimulateOptions()
     same = ("bridges", "bind", "port", "control_bind", "control_port", "speed", "seed", "live", "announce")
+    same += ("cloud", "cloud_port")
     assert {key: getattr(options, key) for key in same} == {key: getattr(face, key) for key in same}
 
 
