@@ -7,6 +7,7 @@ from nuki2mqtt.simulator.control_devices import find_device
 from nuki2mqtt.simulator.control_values import Asked, ControlError, Fields, Json
 from nuki2mqtt.simulator.estate import Estate
 from nuki2mqtt.simulator.keypad import KEYPAD_CODE, Refusal, StoredAuth, is_code
+from nuki2mqtt.simulator.web_auth_list import ListedAuth
 from nuki2mqtt.simulator.web_device import KnownDevice
 
 _LOCK_WORDS = {
@@ -32,11 +33,13 @@ def list_auths(known: KnownDevice) -> Json:
     """Everybody who may use the device: `lock` is the truth, `cloud` what the cloud lists."""
     return {
         "lock": [_describe(one) for one in known.memory.stored.values()],
-        "cloud": [
-            {"id": one.id, "ghost": one.is_ghost, "operation": one.operation_id is not None} | _describe(one.shown)
-            for one in known.auths
-        ],
+        "cloud": [_describe_listed(one) for one in known.auths],
     }
+
+
+def _describe_listed(one: ListedAuth) -> dict[str, Json]:
+    shown: dict[str, Json] = {"id": one.id, "ghost": one.is_ghost, "operation": one.operation_id is not None}
+    return shown | _describe(one.shown)
 
 
 def _describe(one: StoredAuth) -> dict[str, Json]:

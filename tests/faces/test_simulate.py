@@ -243,8 +243,8 @@ def test_families_repeat_until_there_are_enough_bridges(count: int, families: tu
 
 def test_the_defaults_of_the_command_line_are_those_of_the_face() -> None:
     options, face = make_parser().parse_args(["simulate"]), SimulateOptions()
-    same = ("bridges", "bind", "port", "control_bind", "control_port", "speed", "seed", "live", "announce")
-    same += ("cloud", "cloud_port")
+    ports = ("port", "control_port", "cloud_port")
+    same = ("bridges", "bind", "control_bind", "speed", "seed", "live", "announce", "cloud", *ports)
     assert {key: getattr(options, key) for key in same} == {key: getattr(face, key) for key in same}
 
 
