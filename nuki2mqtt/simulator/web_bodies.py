@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nuki2mqtt.simulator.web_auth_list import ListedAuth
 from nuki2mqtt.simulator.web_device import KnownDevice, StateCopy
+from nuki2mqtt.simulator.web_faults import CloudFaultName
 from nuki2mqtt.simulator.web_log import LogEntry
 from nuki2mqtt.simulator.web_values import Json, iso_ms, packed_firmware
 
@@ -53,6 +54,9 @@ def smartlock(known: KnownDevice, now: float) -> dict[str, Json]:
         "creationDate": iso_ms(known.created_at),
         "updateDate": iso_ms(known.updated_at),
     }
+    if cloud.faults.has(CloudFaultName.STRIPPED, nuki_id=known.nuki_id):  # section 3.1, error
+        kept = {key: value for key, value in body.items() if not isinstance(value, dict)}
+        return kept | {"error": "A subscription is needed for this device"}
     if device.device_type in {4, 5}:
         body["currentSubscription"] = {"type": "B2C", "state": "INACTIVE", "creationDate": iso_ms(known.created_at)}
     return body

@@ -153,11 +153,13 @@ class KnownDevice:
         self._show(self._truth())
 
     def go(self) -> None:
-        """The device has gone offline."""
+        """The device is offline from now on."""
         self.cloud.hooks.status(self)
 
     def come_back(self) -> None:
         """The device is online again: the cloud learns what it missed, and what has waited goes on."""
+        if self.is_offline:  # by another fault
+            return
         self.catch_up()
         self.cloud.hooks.status(self)
         self.cloud.log.arrive(self)

@@ -33,6 +33,7 @@ class CloudFaultName(StrEnum):
     GHOST_CREATES = "ghost_creates"
     HELD_OPERATION = "held_operation"
     FROZEN_COPY = "frozen_copy"
+    STRIPPED = "stripped"
     SLOW_LOG = "slow_log"
     LOST_LOG = "lost_log"
     NAMELESS_LOG = "nameless_log"
@@ -180,13 +181,13 @@ class CloudFaults:
 
     def offline(self, nuki_id: int) -> CloudFault:
         """The device does not reach the cloud: its server state is 4, nothing comes from it, no write reaches it."""
-        cloud = self._cloud
+        known = self._cloud.known(nuki_id)
         return CloudFault(
             name=CloudFaultName.OFFLINE,
             faults=self,
             nuki_id=nuki_id,
-            at_begin=lambda: cloud.known(nuki_id).go(),
-            at_end=lambda: cloud.known(nuki_id).come_back(),
+            at_begin=known.go,
+            at_end=known.come_back,
         )
 
     def lost_writes(self, nuki_id: int | None = None, *, kind: Write | None = None) -> CloudFault:
@@ -207,13 +208,12 @@ class CloudFaults:
 
     def frozen_copy(self, nuki_id: int) -> CloudFault:
         """The cloud's copy of the state does not follow the device; its log does."""
-        cloud = self._cloud
-        return CloudFault(
-            name=CloudFaultName.FROZEN_COPY,
-            faults=self,
-            nuki_id=nuki_id,
-            at_end=lambda: cloud.known(nuki_id).catch_up(),
-        )
+        known = self._cloud.known(nuki_id)
+        return CloudFault(name=CloudFaultName.FROZEN_COPY, faults=self, nuki_id=nuki_id, at_end=known.catch_up)
+
+    def stripped(self, nuki_id: int | None = None) -> CloudFault:
+        """A device is shown without state and settings, with an `error`, as without a subscription."""
+        return CloudFault(name=CloudFaultName.STRIPPED, faults=self, nuki_id=nuki_id)
 
     def slow_log(self, seconds: float, *, nuki_id: int | None = None) -> CloudFault:
         """What happens meanwhile shows in the log so many seconds later than usual."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nuki2mqtt.simulator import visitors
 from nuki2mqtt.simulator.bridge import Ending
 from nuki2mqtt.simulator.catalogue import Model, make_device
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
@@ -418,6 +419,39 @@ def test_garbage_and_refused_tokens(site: CloudSite) -> None:
         assert site.cloud.answer("GET", "/smartlock", {}, AUTHORIZED, b"", site.house.now).body == b"[{"
     with site.cloud.faults.refuse_token():
         assert site.refused("GET", "/smartlock") == (401, NOT_AUTHORIZED)
+
+
+def test_a_device_that_is_stripped(site: CloudSite) -> None:
+    with site.cloud.faults.stripped(site.door.nuki_id):
+        first, second, _ = site.get("/smartlock")
+    assert not {"state", "config", "advancedConfig"} & first.keys()
+    assert (first["smartlockId"], "error" in first, "error" in second) == (site.front.smartlock_id, True, False)
+
+
+def test_offline_twice_is_offline_until_both_end(site: CloudSite) -> None:
+    first = site.cloud.faults.offline(site.door.nuki_id).begin()
+    second = site.cloud.faults.offline(site.door.nuki_id).begin()
+    site.door.turn(3)
+    site.done("POST", f"{site.path}/action", {"action": 2})
+    first.end()
+    site.wait(100)
+    assert (site.get(site.path)["serverState"], site.log(), site.door.turns) == (4, [], 0)
+    second.end()
+    site.wait(100)
+    assert (site.get(site.path)["serverState"], len(site.log()), site.door.turns) == (0, 2, 1)
+
+
+def test_the_trigger_of_a_state_is_one_of_those_that_a_lock_has(site: CloudSite) -> None:
+    """Reference, section 4: web and app are not; 6 is auto lock."""
+    for act, trigger in (
+        (lambda: site.done("POST", f"{site.path}/action", {"action": 1}), 0),
+        (lambda: visitors.act_by_app(site.front, 1, 2), 0),
+        (lambda: visitors.press_button(site.front, 1), 2),
+        (lambda: visitors.lock_by_itself(site.front), 6),
+    ):
+        act()
+        site.wait(10)
+        assert site.get(site.path)["state"]["trigger"] == trigger
 
 
 def test_a_held_operation(site: CloudSite) -> None:

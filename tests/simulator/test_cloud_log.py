@@ -174,6 +174,26 @@ def test_faults_of_the_log(site: CloudSite) -> None:
     assert site.log()[0] == (1, 0, 0, 0, "")
 
 
+def test_a_later_entry_of_a_device_never_shows_before_an_earlier_one(site: CloudSite) -> None:
+    with site.cloud.faults.slow_log(600.0):
+        site.door.turn(3)
+    site.door.turn(1)
+    site.opener.ring()
+    site.wait(659)
+    assert (site.log(), len(site.get("/smartlock/log"))) == ([], 1)
+    site.wait(1)
+    assert len(site.log()) == 2
+
+
+def test_a_code_asks_for_what_the_keypad_is_set_to(site: CloudSite) -> None:
+    site.make_code("Guest", GUEST)
+    visitors.enter_code(site.front, GUEST, action=3)
+    site.wait(100)
+    visitors.enter_code(site.front, GUEST, action=2)
+    site.wait(100)
+    assert [row[:2] for row in site.log()] == [(2, 255), (3, 255)]
+
+
 def test_what_happened_offline_comes_late_with_its_own_date(site: CloudSite) -> None:
     with site.cloud.faults.offline(site.door.nuki_id):
         site.door.turn(3)
