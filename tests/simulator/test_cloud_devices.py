@@ -1,6 +1,7 @@
 """Devices in the cloud: their bodies, what they are told to do, and what becomes of it."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -295,6 +296,16 @@ def test_a_sync_costs_the_battery_and_is_counted(site: CloudSite) -> None:
     assert (site.front.forced_syncs, site.front.daily_syncs) == (1, 1)
 
 
+def test_no_daily_sync_reaches_a_device_that_is_offline(site: CloudSite) -> None:
+    site.front.auths.add_by_app(name="By app", code=345678)
+    with site.cloud.faults.offline(site.door.nuki_id):
+        site.wait(86_400)
+        assert (site.codes(), site.front.daily_syncs) == ({}, 0)
+    assert site.codes() == {}
+    site.wait(86_400)
+    assert (site.codes(), site.front.daily_syncs) == ({"By app": 345678}, 1)
+
+
 def test_settings_are_written_whole(site: CloudSite) -> None:
     config = site.get(site.path)["config"]
     site.done("POST", f"{site.path}/config", config | {"name": "Hall", "ledBrightness": 5, "keypadPaired": False})
@@ -443,12 +454,13 @@ def test_offline_twice_is_offline_until_both_end(site: CloudSite) -> None:
 
 def test_the_trigger_of_a_state_is_one_of_those_that_a_lock_has(site: CloudSite) -> None:
     """Reference, section 4: web and app are not; 6 is auto lock."""
-    for act, trigger in (
+    deeds: list[tuple[Callable[[], object], int]] = [
         (lambda: site.done("POST", f"{site.path}/action", {"action": 1}), 0),
         (lambda: visitors.act_by_app(site.front, 1, 2), 0),
         (lambda: visitors.press_button(site.front, 1), 2),
         (lambda: visitors.lock_by_itself(site.front), 6),
-    ):
+    ]
+    for act, trigger in deeds:
         act()
         site.wait(10)
         assert site.get(site.path)["state"]["trigger"] == trigger

@@ -12,6 +12,7 @@ from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.doer import BY_BRIDGE, BY_BUTTON, BY_HAND, Doer
 from nuki2mqtt.simulator.house import House, SimulatedDevice, SimulatedLock
 from nuki2mqtt.simulator.web import Conduct, SimulatedCloud
+from nuki2mqtt.simulator.web_faults import CloudFault
 from nuki2mqtt.simulator.web_log import CANCELED, MOST_ENTRIES
 from tests.simulator.cloud_site import NOW, CloudSite, code_body, make_site
 
@@ -27,7 +28,7 @@ def _auth_path(site: CloudSite, pick: int) -> str:
 
 def _begin(site: CloudSite, name: str) -> None:
     faults = site.cloud.faults
-    made = {
+    every: dict[str, Callable[[], CloudFault]] = {
         "lost": faults.lost_writes,
         "ghosts": faults.ghost_creates,
         "offline": lambda: faults.offline(site.door.nuki_id),
@@ -35,8 +36,8 @@ def _begin(site: CloudSite, name: str) -> None:
         "slow": lambda: faults.slow_writes(40.0),
         "proxy": lambda: faults.proxy_error(acts=True),
         "silent": faults.silent,
-    }[name]()
-    made.begin()
+    }
+    every[name]().begin()
 
 
 def _end_all(site: CloudSite) -> None:
