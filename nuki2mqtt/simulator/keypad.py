@@ -31,7 +31,7 @@ class Schedule(NamedTuple):
     from_time: int | None = None
     until_time: int | None = None
 
-    def admits(self, at: float, zone: ZoneInfo) -> bool:
+    def admits(self, at: float, zone_name: str) -> bool:
         """Whether it holds at this time, in the time zone of the lock."""
         if self.week_days is None:
             return True
@@ -39,7 +39,7 @@ class Schedule(NamedTuple):
             return False
         if self.until_date is not None and at > self.until_date:
             return False
-        local = datetime.fromtimestamp(at, UTC).astimezone(zone)
+        local = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone_name))
         if not self.week_days & (_MONDAY >> local.weekday()):
             return False
         begin, end = self.from_time or 0, self.until_time or 0
@@ -79,9 +79,9 @@ class Refusal(StrEnum):
 class LockMemory:
     """Everybody who may use one lock; `capacity` counts all types together."""
 
-    def __init__(self, *, capacity: int = NEW_CAPACITY, zone: str = "Europe/Berlin") -> None:
+    def __init__(self, *, capacity: int = NEW_CAPACITY, zone_name: str = "Europe/Berlin") -> None:
         self.capacity = capacity
-        self.zone = ZoneInfo(zone)
+        self.zone_name = zone_name
         self.stored: dict[int, StoredAuth] = {}
 
     @property
@@ -128,7 +128,7 @@ class LockMemory:
             return Refusal.UNKNOWN
         if not one.enabled:
             return Refusal.DISABLED
-        if not one.schedule.admits(at, self.zone):
+        if not one.schedule.admits(at, self.zone_name):
             return Refusal.NOT_NOW
         one.lock_count += 1
         one.last_active_at = at

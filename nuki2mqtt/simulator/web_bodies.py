@@ -45,8 +45,9 @@ def smartlock(known: KnownDevice, now: float) -> dict[str, Json]:
         "firmwareVersion": packed_firmware(device.firmware),
         "hardwareVersion": _HARDWARE.get(device.device_type, 0x50C),
     }
-    if known.operation_id is not None:
-        body["operationId"] = known.operation_id
+    operation_id = known.operation_id
+    if operation_id is not None:
+        body["operationId"] = operation_id
     body |= {
         "serverState": known.shown_server_state,
         "adminPinState": known.admin_pin_state,
@@ -115,9 +116,8 @@ def authorization(one: ListedAuth) -> dict[str, Json]:
     if shown.last_active_at is not None:
         body["lastActiveDate"] = iso_ms(shown.last_active_at)
     body |= {"creationDate": iso_ms(one.created_at), "updateDate": iso_ms(one.updated_at)}
-    if one.operation_id is not None:
-        body["operationId"] = one.operation_id
-    return body
+    operation_id = one.operation_id
+    return body if operation_id is None else body | {"operationId": operation_id}
 
 
 def log_entry(entry: LogEntry, *, is_named: bool = True) -> dict[str, Json]:

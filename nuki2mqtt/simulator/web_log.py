@@ -4,6 +4,8 @@ Numbers and lag: reference of the Web API, sections 3.6 and 7. An order is one e
 it, has blocked, or was given something else to do, and dated when it was given.
 """
 
+from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -90,6 +92,7 @@ class Log:
     def __init__(self, cloud: "SimulatedCloud") -> None:
         self.entries: list[LogEntry] = []
         self._cloud = cloud
+        self._shown: list[LogEntry] = []  # oldest first
         self._pending: dict[int, _Pending] = {}
         self._hands: dict[int, Doer] = {}
         self._facts: dict[int, Facts] = {}
@@ -189,9 +192,9 @@ class Log:
             if entry.known is known and entry.appears_at is None:
                 self._carry(entry)
 
-    def shown(self) -> list[LogEntry]:
+    def shown(self) -> Iterator[LogEntry]:
         """All entries that can be read, newest first."""
-        return sorted((entry for entry in self.entries if entry.is_shown), key=lambda entry: entry.order, reverse=True)
+        return reversed(self._shown)
 
     def _carry(self, entry: LogEntry) -> None:
         """Entries of a device show in the order in which they come."""
@@ -202,4 +205,11 @@ class Log:
 
     def _appear(self, entry: LogEntry) -> None:
         entry.is_shown = True
+        insort(self._shown, entry, key=_order_of)
+        if len(self._shown) > MOST_ENTRIES:
+            del self._shown[: MOST_ENTRIES // 2]
         self._cloud.hooks.log_entry(entry)
+
+
+def _order_of(entry: LogEntry) -> tuple[float, str]:
+    return entry.order

@@ -4,6 +4,8 @@ Source: reference of the Web API, section 2.3. `offset` and other unknown parame
 to be; more than 50 rows at a time are not to be had, and nobody is told so.
 """
 
+from collections.abc import Iterator
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from nuki2mqtt.simulator import web_bodies as bodies
@@ -48,17 +50,16 @@ def _rows(cloud: "SimulatedCloud", asked: CloudAsked, known: KnownDevice | None)
         user=asked.number("accountUserId"),
         auth_id=None if known is None else asked.query.get("authId"),
     )
-    shown = [entry for entry in cloud.log.shown() if known in {None, entry.known}]
-    rows = [entry for entry in _before(shown, asked.query.get("id")) if _is_wanted(entry, wanted)]
-    return 200, [bodies.log_entry(entry, is_named=not entry.is_nameless) for entry in rows[: min(limit, MOST_ROWS)]]
+    shown = (entry for entry in cloud.log.shown() if known is None or entry.known is known)
+    rows = (entry for entry in _before(shown, asked.query.get("id")) if _is_wanted(entry, wanted))
+    return 200, [
+        bodies.log_entry(entry, is_named=not entry.is_nameless) for entry in islice(rows, min(limit, MOST_ROWS))
+    ]
 
 
-def _before(shown: "list[LogEntry]", last_id: str | None) -> "list[LogEntry]":
+def _before(shown: "Iterator[LogEntry]", last_id: str | None) -> "Iterator[LogEntry]":
     """What is older than the row of this id; nothing where there is no such row."""
-    if last_id is None:
-        return shown
-    last = next((entry for entry in shown if entry.id == last_id), None)
-    return [] if last is None else [entry for entry in shown if entry.order < last.order]
+    return shown if last_id is None else islice(dropwhile(lambda entry: entry.id != last_id, shown), 1, None)
 
 
 def _is_wanted(entry: "LogEntry", wanted: _Filter) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from typing import TypeAlias
@@ -68,6 +69,7 @@ def web_id(device_type: int, nuki_id: int) -> int:
     return device_type << 32 | nuki_id
 
 
+@lru_cache(maxsize=5000)
 def iso_ms(at: float) -> str:
     """A time as the cloud writes it, from epoch seconds: UTC with milliseconds."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

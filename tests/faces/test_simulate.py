@@ -271,8 +271,10 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         port = str(taken.getsockname()[1])
         assert run_cli(["simulate", "--port", "0", "--control-port", port]) == 1
         assert run_cli(["simulate", "--port", port, "--control-port", "0"]) == 1
+        assert run_cli(["simulate", "--port", "0", "--control-port", "0", "--cloud", "--cloud-port", port]) == 1
     said = capsys.readouterr()
-    assert said.err.count("Nothing can be served: ") == 2
+    assert said.err.count("Nothing can be served: ") == 3
+    assert said.err.count(f"the cloud at --cloud-port {port}, control at") == 1
     assert said.out == ""
 
 

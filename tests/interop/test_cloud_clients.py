@@ -72,6 +72,10 @@ async def test_it_lists(site: CloudSite) -> None:
     door = listed[site.lock_id]
     assert (door.name, door.is_locked, door.battery_charge) == ("Front door", True, 80)
     assert door.hex_id == "1A2B0101"
+    old = site.server.cloud.house.add(SimulatedLock(nuki_id=0x1A2B0103, device_type=0, firmware="2.15.2"))
+    site.server.cloud.add(old)
+    found = await asyncio.to_thread(site.client.smartlock.get_smartlock, old.nuki_id)
+    assert found.hex_id == "A2B0103", "it takes the first digit away, type or not"
     only = await asyncio.to_thread(site.client.smartlock.list_smartlocks, type_=2)
     assert [one["smartlockId"] for one in only] == [site.opener_id]
 

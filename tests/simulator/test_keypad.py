@@ -68,7 +68,7 @@ def test_how_many_codes_there_are() -> None:
     ],
 )
 def test_schedules(schedule: Schedule, when: str, *, admits: bool) -> None:
-    assert schedule.admits(at(when), LockMemory().zone) is admits
+    assert schedule.admits(at(when), LockMemory().zone_name) is admits
 
 
 def test_room() -> None:
