@@ -1,6 +1,6 @@
 """The cloud and the vendor's description of it: the checker itself, and what the description has and we have not.
 
-Every request and answer of tests/simulator/test_cloud_*.py goes through the checker (cloud_site.py).
+Every request and answer of `CloudSite.ask` (cloud_site.py) goes through the checker.
 """
 
 import json

@@ -53,6 +53,14 @@ def test_a_signature_by_value() -> None:
     assert headers["X-Nuki-Signature-SHA256"] == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 
 
+def test_headers_are_those_of_a_recorded_delivery(recorded: Recorded) -> None:
+    [delivery] = json.loads(recorded("webhook/03-webhook-log-entry.json"))
+    real, ours = delivery["response"]["headers"], signed(b"{}", "sesame")
+    assert real.keys() == ours.keys()
+    assert real["Content-Type"] == ours["Content-Type"]
+    assert [len(real[name]) for name in sorted(real)] == [len(ours[name]) for name in sorted(ours)]
+
+
 def test_a_status(site: CloudSite, recorded: Recorded) -> None:
     real = json.loads(recorded("webhook/01-device-status.json"))
     site.door.turn(3)

@@ -141,6 +141,9 @@ def test_an_opener(site: CloudSite, recorded: Recorded) -> None:
         key: real[key] for key in ("name", "state", "openerLog")
     }
     assert [key for key in ring if key != "source"] == list(real)
+    for newer in json.loads(recorded("web/10-log-opener-fields-2026.json")):
+        assert newer.keys() <= ring.keys()
+        assert newer.get("openerLog", {}).keys() <= ring["openerLog"].keys()
     assert rows[2]["openerLog"] | {"activeRto": None} == real["openerLog"] | {"activeRto": None, "source": 2}
 
 
