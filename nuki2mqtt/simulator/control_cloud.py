@@ -76,6 +76,21 @@ def forget_requests(one: ServedCloud) -> Json:
     return {"forgotten": count}
 
 
+def list_writes(one: ServedCloud) -> Json:
+    """What the cloud has promised with a 204, oldest first, and what became of it."""
+    return [
+        {
+            "at": iso(operation.asked_at),
+            "at_s": round(operation.asked_at, 3),
+            "device": f"{operation.nuki_id:08X}",
+            "kind": str(operation.kind),
+            "end": str(operation.end),
+            "ended_at_s": None if operation.ended_at is None else round(operation.ended_at, 3),
+        }
+        for operation in one.cloud.writes
+    ]
+
+
 def set_scopes(one: ServedCloud, asked: Asked) -> Json:
     """Give the token these scopes and no others."""
     scopes = _words(asked.fields("scopes"), "scopes", SCOPES)

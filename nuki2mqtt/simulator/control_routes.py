@@ -179,6 +179,7 @@ ROUTES = (
         "GET", "/cloud/requests", "what it was asked, each with its time and outcome", _of_cloud(cloud.list_requests)
     ),
     Route("DELETE", "/cloud/requests", "begins that list anew", _of_cloud(cloud.forget_requests)),
+    Route("GET", "/cloud/writes", "what it promised, and what became of it", _of_cloud(cloud.list_writes)),
     Route("PUT", "/cloud/scopes", "gives its token these scopes and no others", _to_cloud(cloud.set_scopes)),
     Route("PUT", "/cloud/conduct", "lets it behave as other sources say", _to_cloud(cloud.set_conduct)),
     Route("POST", "/cloud/webhooks", "posts to an address whatever changes", _to_cloud(cloud.add_webhook)),

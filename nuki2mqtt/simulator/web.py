@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 from nuki2mqtt.simulator.bridge import Ending
 from nuki2mqtt.simulator.house import House, SimulatedDevice, Timing
@@ -24,6 +24,7 @@ from nuki2mqtt.simulator.web_device import KnownDevice
 from nuki2mqtt.simulator.web_faults import CloudFault, CloudFaultName, CloudFaults, Write
 from nuki2mqtt.simulator.web_hooks import OwedPost, Webhooks
 from nuki2mqtt.simulator.web_log import Log
+from nuki2mqtt.simulator.web_operations import Operation
 from nuki2mqtt.simulator.web_routes import CloudCall, find_call
 from nuki2mqtt.simulator.web_values import (
     NOT_AUTHORIZED,
@@ -38,7 +39,7 @@ from nuki2mqtt.simulator.web_values import (
 JSON = "application/json;charset=UTF-8"
 MOST_REQUESTS = 10_000  # the oldest half is forgotten then
 _BEARER = "bearer "
-
+_T = TypeVar("_T")
 
 Range: TypeAlias = "tuple[float, float]"  # from and to, in seconds; chance picks between them
 
@@ -117,7 +118,8 @@ class CloudRequest:
 class SimulatedCloud:
     """One account's cloud over the devices that were given to it with `add`.
 
-    `tokens` says which scopes each token has. `motor` is how long the devices' motors take for what the cloud orders.
+    `tokens` says which scopes each token has. `requests` are those that came, `writes` what it has promised with a 204
+    and what became of it, both oldest first and bounded. `motor` is how long motors take for what the cloud orders.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class SimulatedCloud:
         self.account_user_id = 1_910_000_000 + seed % 1000
         self.tokens: dict[str, frozenset[str]] = {}
         self.requests: list[CloudRequest] = []
+        self.writes: list[Operation] = []
         self.chance = Chance(seed)
         self.ids = Ids(seed)
         self.faults = CloudFaults(self)
@@ -186,10 +189,12 @@ class SimulatedCloud:
         self.house.advance(now)
         answer = self._answer(method, path, query, headers, body)
         seen = CloudRequest(now, method, path, dict(query), answer.status, answer.ending, body)
-        self.requests.append(seen)
-        if len(self.requests) > MOST_REQUESTS:
-            del self.requests[: MOST_REQUESTS // 2]
+        _append(self.requests, seen)
         return answer
+
+    def keep(self, operation: Operation) -> None:
+        """Remember a promise."""
+        _append(self.writes, operation)
 
     def take_posts(self, now: float | None = None) -> list[OwedPost]:
         """What the cloud owes its webhooks, taken once. Time passes until `now` first, if given."""
@@ -265,6 +270,12 @@ class SimulatedCloud:
         if not known.is_offline:
             known.sync(is_forced=False)
         self.house.plan(self.house.now + self.timing.daily_sync_s, None, partial(self._sync_daily, known))
+
+
+def _append(kept: list[_T], one: _T) -> None:
+    kept.append(one)
+    if len(kept) > MOST_REQUESTS:
+        del kept[: MOST_REQUESTS // 2]
 
 
 _ENDS = (

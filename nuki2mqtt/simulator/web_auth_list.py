@@ -99,31 +99,37 @@ class AuthList:
         for truth in stored.values():
             self._list(truth, None)
 
-    def _create(self, what: Mapping[str, Any], account_user_id: int | None) -> None:
+    def _create(self, what: Mapping[str, Any], account_user_id: int | None) -> bool:
         known = self._known
         memory, kind = known.memory, what["type"]
         highest = max((one.shown.number for one in self if (one.shown.type == kind)), default=0)
         stored = StoredAuth(number=max(memory.next_number(kind), highest + 1), **what)
         is_ghost = known.cloud.faults.has(CloudFaultName.GHOST_CREATES, nuki_id=known.nuki_id)
-        if is_ghost or memory.store(stored):  # what finds no room on the lock never appears
-            self._list(stored, account_user_id)
+        if not is_ghost and not memory.store(stored):  # what finds no room on the lock never appears
+            return False
+        self._list(stored, account_user_id)
+        return not is_ghost
 
-    def _update(self, auth_id: str, what: Mapping[str, Any], account_user_id: int | None) -> None:
+    def _update(self, auth_id: str, what: Mapping[str, Any], account_user_id: int | None) -> bool:
         one, memory = self._entries.get(auth_id), self._known.memory
         if one is None:
-            return
+            return False
         before = memory.stored.get(one.shown.number)
         if before is None and not self._known.cloud.conduct.update_heals_ghosts:
-            return
+            return False
         after = replace(before or one.shown, **what)
-        if memory.store(after):
-            one.account_user_id = one.account_user_id if account_user_id is None else account_user_id
-            self._show(one, after)
+        if not memory.store(after):
+            return False
+        one.account_user_id = one.account_user_id if account_user_id is None else account_user_id
+        self._show(one, after)
+        return True
 
-    def _delete(self, auth_id: str) -> None:
+    def _delete(self, auth_id: str) -> bool:
         one = self._entries.get(auth_id)
-        if one is not None and self._known.memory.remove(one.shown.number):
-            self._forget(one)
+        if one is None or not self._known.memory.remove(one.shown.number):
+            return False
+        self._forget(one)
+        return True
 
     def _begin(self, stored: StoredAuth, account_user_id: int | None) -> None:
         self._known.memory.store(stored)

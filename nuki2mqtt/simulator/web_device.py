@@ -127,21 +127,25 @@ class KnownDevice:
     def _is_held(self) -> bool:
         return self.cloud.faults.has(CloudFaultName.HELD_OPERATION, nuki_id=self.nuki_id)
 
-    def later(self, kind: Write, do: "Callable[[], None]", *, auth_ids: "Collection[str]" = ()) -> bool:
-        """Promise a write: it is carried out after a while, if nothing prevents it; False where a fault loses it."""
+    def later(self, kind: Write, do: "Callable[[], bool]", *, auth_ids: "Collection[str]" = ()) -> Operation:
+        """Promise a write: it is carried out after a while, if nothing prevents it; `do` says if it did anything."""
         cloud, nuki_id = self.cloud, self.nuki_id
         slow = cloud.faults.find(CloudFaultName.SLOW_WRITES, nuki_id=nuki_id, kind=kind)
         is_lost = cloud.faults.find(CloudFaultName.LOST_WRITES, nuki_id=nuki_id, kind=kind) is not None
         takes_s = cloud.chance.between(cloud.timing.of(kind))
         operation = Operation(
             id=cloud.ids.make(cloud.house.now),
+            nuki_id=nuki_id,
             kind=kind,
-            do=_nothing if is_lost else do,
+            do=do,
+            asked_at=cloud.house.now,
+            is_lost=is_lost,
             takes_s=takes_s if slow is None or slow.seconds is None else slow.seconds,
             auth_ids=frozenset(auth_ids),
         )
         (self._actions if kind is Write.ACTION else self._writes).add(operation)
-        return not is_lost
+        cloud.keep(operation)
+        return operation
 
     def notice(self) -> None:
         """The device has changed: the copy follows a little later."""
@@ -170,7 +174,7 @@ class KnownDevice:
         """Something of the cloud's copy has changed."""
         self.updated_at = self.cloud.house.now
 
-    def sync(self, *, is_forced: bool) -> None:
+    def sync(self, *, is_forced: bool) -> bool:
         """Read everything from the lock, which costs its battery."""
         if is_forced:
             self.forced_syncs += 1
@@ -181,12 +185,13 @@ class KnownDevice:
         self.touch()
         self.cloud.hooks.master_data(self)
         self.cloud.hooks.config(self)
+        return True
 
     def write_config(self, key: str, after: dict[str, Json]) -> None:
         """Show other settings at once; what the device does not take flips back."""
         before = self.config if key == "config" else self.advanced[1] if self.advanced is not None else {}
         self._set_config(key, after)
-        if not self.later(Write.CONFIG, partial(self._take_config, key, after)):
+        if self.later(Write.CONFIG, partial(self._take_config, key, after)).is_lost:
             house = self.cloud.house
             house.plan(house.now + _CONFIG_REVERTS_S, None, partial(self._set_config, key, before))
 
@@ -199,9 +204,10 @@ class KnownDevice:
         self.touch()
         self.cloud.hooks.config(self)
 
-    def _take_config(self, key: str, config: dict[str, Json]) -> None:
+    def _take_config(self, key: str, config: dict[str, Json]) -> bool:
         if key == "config":
             self.device.name = str(config["name"])
+        return True
 
     def _show(self, copy: StateCopy) -> None:
         if self.is_offline or self.cloud.faults.has(CloudFaultName.FROZEN_COPY, nuki_id=self.nuki_id):
@@ -219,7 +225,3 @@ class KnownDevice:
             minutes = self.advanced[1].get("rtoTimeout")
             self._rto_until = self.cloud.house.now + 60.0 * (minutes if isinstance(minutes, int) else 20)
         return StateCopy(facts, self.trigger, self.last_action, self._rto_until)
-
-
-def _nothing() -> None:
-    """A write that is lost."""

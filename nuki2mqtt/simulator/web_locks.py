@@ -157,12 +157,13 @@ def _demand_free(known: KnownDevice) -> None:
 def _order(known: KnownDevice, action: int, done: Callable[[], None] | None = None) -> None:
     _demand_free(known)
 
-    def do() -> None:
+    def do() -> bool:
         cloud = known.cloud
         with cloud.house.witnesses.doing(BY_WEB):
             known.device.order(action, cloud.motor)
         if done is not None:
             done()
+        return True
 
     known.later(Write.ACTION, do)
 

@@ -3,24 +3,40 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 
 from nuki2mqtt.simulator.house import House
 from nuki2mqtt.simulator.web_faults import Write
 
 
+class WriteEnd(StrEnum):
+    """What has become of a write; `NO_EFFECT`: it reached the device, which did not change by it."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    NO_EFFECT = "no_effect"
+    LOST = "lost"
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class Operation:
     """One of them: it takes so many seconds from its turn on, then `do` is called once, if at all.
 
-    `auth_ids` are the authorizations that it holds meanwhile.
+    `do` says whether it has changed anything. `auth_ids` are the authorizations that it holds meanwhile. Times are
+    epoch seconds; `ended_at` is None while it waits.
     """
 
     id: str
+    nuki_id: int
     kind: Write
-    do: Callable[[], None] = field(repr=False)
+    do: Callable[[], bool] = field(repr=False)
+    asked_at: float
     takes_s: float
+    is_lost: bool = False
     auth_ids: frozenset[str] = frozenset()
+    end: WriteEnd = WriteEnd.WAITING
+    ended_at: float | None = None
 
 
 class Lane:
@@ -60,7 +76,10 @@ class Lane:
             self._is_stalled = True
             return
         self._operations.popleft()
-        if is_reachable:
-            operation.do()
+        operation.ended_at = self._house.now
+        if operation.is_lost or not is_reachable:
+            operation.end = WriteEnd.LOST
+        else:
+            operation.end = WriteEnd.DONE if operation.do() else WriteEnd.NO_EFFECT
         if self._operations:
             self._plan()

@@ -222,6 +222,27 @@ def test_codes_for_a_device_that_is_offline(*, keeps: bool) -> None:
     assert site.front.forced_syncs == int(keeps)
 
 
+def test_what_became_of_each_write(site: CloudSite) -> None:
+    one = site.make_code("Guest", GUEST)
+    site.front.auths.make_ghost(one.id)
+    site.done("DELETE", f"{site.path}/auth/{one.id}")
+    with site.cloud.faults.lost_writes():
+        site.done("PUT", f"{site.path}/auth", code_body("Cleaner", CLEANER))
+    with site.cloud.faults.ghost_creates():
+        site.wait(20)
+        site.done("PUT", f"{site.path}/auth", code_body("Cleaner", CLEANER))
+        site.wait(20)
+    site.done("POST", f"{site.path}/sync")
+    assert [(str(write.kind), str(write.end)) for write in site.cloud.writes] == [
+        ("create", "done"),
+        ("delete", "no_effect"),
+        ("create", "lost"),
+        ("create", "no_effect"),
+        ("sync", "waiting"),
+    ]
+    assert [write.ended_at for write in site.cloud.writes][-1] is None
+
+
 # --- What is refused ----------------------------------------------------------------------------------------------
 
 

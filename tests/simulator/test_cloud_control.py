@@ -123,6 +123,20 @@ async def test_what_was_asked(site: CloudSite) -> None:
     assert await site.done("GET", "/cloud/requests") == []
 
 
+async def test_what_became_of_writes(site: CloudSite) -> None:
+    await site.done("POST", "/cloud/faults", {"name": "lost_writes", "kind": "sync"})
+    assert (await site.web("POST", f"{site.door}/sync"))[0] == 204
+    assert (await site.web("POST", f"{site.door}/action", {"action": 1}))[0] == 204
+    writes: list[Any] = [{"end": "waiting"}]
+    while any(one["end"] == "waiting" for one in writes):
+        writes = await site.done("GET", "/cloud/writes")
+    assert [(one["device"], one["kind"], one["end"]) for one in writes] == [
+        (DOOR, "sync", "lost"),
+        (DOOR, "action", "done"),
+    ]
+    assert all(one["ended_at_s"] > one["at_s"] for one in writes)
+
+
 # --- Doing --------------------------------------------------------------------------------------------------------
 
 
