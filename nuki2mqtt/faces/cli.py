@@ -88,6 +88,8 @@ def _simulate(options: argparse.Namespace) -> int:
             seed=options.seed,
             live=options.live,
             announce=options.announce,
+            cloud=options.cloud,
+            cloud_port=options.cloud_port,
         )
     )
 
@@ -329,6 +331,8 @@ def _add_simulate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     simulate.add_argument(
         "--announce", action="store_true", help="announce the Bridges by mDNS, so that nuki2mqtt find finds them"
     )
+    simulate.add_argument("--cloud", action="store_true", help="a simulated Nuki Web API, too, over all devices")
+    simulate.add_argument("--cloud-port", metavar="N", type=_any_port, default=8060, help="its port (default: 8060)")
 
 
 def run_cli(arguments: list[str]) -> int:

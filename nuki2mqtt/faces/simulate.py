@@ -1,4 +1,4 @@
-"""`nuki2mqtt simulate`: simulated Bridges for people without hardware, and for tests of other programs."""
+"""`nuki2mqtt simulate`: simulated Bridges and a cloud, for people without hardware and tests of other programs."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.protocol.settings_words import LogFormat, LogLevel
 from nuki2mqtt.simulator.announcer import Announcer
 from nuki2mqtt.simulator.control import ControlServer
-from nuki2mqtt.simulator.estate import BridgePlan, Estate, ServedBridge
+from nuki2mqtt.simulator.estate import BridgePlan, Estate, ServedBridge, ServedCloud
 from nuki2mqtt.simulator.family import Family
 from nuki2mqtt.simulator.house import SimulatedDevice
 from nuki2mqtt.simulator.script import Script
@@ -22,6 +22,7 @@ from nuki2mqtt.simulator.script import Script
 SEED = 4
 FIRST_PORT = 8080  # a real Bridge's (Bridge API 1.13.2 section 2)
 CONTROL_PORT = 8070
+CLOUD_PORT = 8060
 LOOPBACK = "127.0.0.1"
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _ANYWHERE = frozenset({"0.0.0.0", "::"})
@@ -42,6 +43,8 @@ class SimulateOptions:
     seed: int = SEED
     live: bool = False
     announce: bool = False
+    cloud: bool = False
+    cloud_port: int = CLOUD_PORT
 
     def all_plans(self) -> list[BridgePlan]:
         """One plan for each Bridge."""
@@ -58,7 +61,8 @@ def simulate(options: SimulateOptions) -> int:
         say(
             f"Nothing can be served: {error.strerror or error}. Choose other ports, or addresses of this machine: "
             f"Bridges from --port {options.port} on at --bind {options.bind}, "
-            f"control at --control-port {options.control_port} and --control-bind {options.control_bind}.",
+            + (f"the cloud at --cloud-port {options.cloud_port}, " if options.cloud else "")
+            + f"control at --control-port {options.control_port} and --control-bind {options.control_bind}.",
             is_trouble=True,
         )
         return EXIT_FAILED
@@ -79,6 +83,7 @@ async def _simulate(options: SimulateOptions) -> int:
         first_port=options.port,
         speed=options.speed,
         seed=options.seed,
+        cloud_port=options.cloud_port if options.cloud else None,
     )
     async with (
         estate,
@@ -127,9 +132,11 @@ async def _live(estate: Estate, options: SimulateOptions) -> None:
 
 
 def describe(estate: Estate, control_url: str) -> Iterator[str]:
-    """What is printed at the start: each Bridge, how to run a gateway for it, how to control the house."""
+    """What is printed at the start: each Bridge, the cloud, how to run a gateway, how to control the house."""
     for one in estate.bridges:
         yield from _describe_bridge(estate, one)
+    if estate.cloud is not None:
+        yield from _describe_cloud(estate.cloud)
     yield ""
     yield "A gateway with a broker of its own, for all of them, in a second terminal:"
     yield ""
@@ -166,6 +173,13 @@ def _describe_bridge(estate: Estate, one: ServedBridge) -> Iterator[str]:
     for device in estate.house.devices:
         if device.nuki_id in one.paired:
             yield f"  {device.nuki_id:08X}  type {device.device_type}  {_name(device)}"
+
+
+def _describe_cloud(one: ServedCloud) -> Iterator[str]:
+    yield f"Cloud (Nuki Web API) at {one.server.url}"
+    yield f"  token {one.token}"
+    for known in one.cloud.devices:
+        yield f"  {known.nuki_id:08X}  smartlockId {known.smartlock_id}  {printable(known.name)}"
 
 
 def _reachable(host: str) -> str:

@@ -16,17 +16,20 @@ class Model(StrEnum):
     SMART_LOCK_2 = "smart_lock_2"
     SMART_LOCK_3 = "smart_lock_3"
     SMART_LOCK_4 = "smart_lock_4"
+    SMART_LOCK_5 = "smart_lock_5"
     SMART_DOOR = "smart_door"
     OPENER = "opener"
     BOX = "box"
     UNKNOWN = "unknown"
 
 
-# Type numbers: Bridge API 1.13.2 section 4.1; 1 is the Web API's. Firmware where one was recorded: of its generation.
+# Type numbers: Bridge API 1.13.2 section 4.1; 1 and 5 are the Web API's. Firmware: where one was recorded, of its
+# generation.
 _LOCKS = {
     Model.SMART_LOCK_2: (0, "2.15.2"),
     Model.SMART_LOCK_3: (4, "3.5.6"),
     Model.SMART_LOCK_4: (4, "4.2.6"),
+    Model.SMART_LOCK_5: (5, "5.1.2"),
     Model.SMART_DOOR: (3, "1.2.0"),
     Model.BOX: (1, "1.0.0"),
     Model.UNKNOWN: (UNKNOWN_TYPE, "1.0.0"),
@@ -54,6 +57,12 @@ def make_device(
         door=DOOR_CLOSED if has_door_sensor else None,
         keypad_critical=False if has_keypad else None,
     )
+
+
+def wifi_devices() -> Iterator[SimulatedDevice]:
+    """The devices that are in the cloud only: they have Wi-Fi of their own, and no Bridge is paired with them."""
+    yield make_device(Model.SMART_LOCK_4, 0x1A2B0001, "Terrace", has_door_sensor=True)
+    yield make_device(Model.SMART_LOCK_5, 0x1A2B0002, "Studio", has_keypad=True)
 
 
 def first_devices(family: Family, number: int) -> Iterator[tuple[SimulatedDevice, bool]]:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nuki2mqtt.simulator import control_bridges as bridges
+from nuki2mqtt.simulator import control_cloud as cloud
+from nuki2mqtt.simulator import control_cloud_faults as cloud_faults
 from nuki2mqtt.simulator import control_devices as devices
 from nuki2mqtt.simulator import control_faults as faults
+from nuki2mqtt.simulator import control_keypads as keypads
 from nuki2mqtt.simulator.bodies import iso
 from nuki2mqtt.simulator.control_values import Asked, ControlError, Json
-from nuki2mqtt.simulator.estate import Estate, ServedBridge
+from nuki2mqtt.simulator.estate import Estate, ServedBridge, ServedCloud
 from nuki2mqtt.simulator.house import SimulatedDevice
+from nuki2mqtt.simulator.web_device import KnownDevice
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _LAST_PLACE = "endpoint"  # holds slashes, as in callback/list
@@ -77,6 +81,24 @@ def _around_bridge(work: Callable[[Estate, ServedBridge, Asked], Json]) -> Calla
 
 def _to_device(work: Callable[[SimulatedDevice, Asked], Json]) -> Callable[[Estate, Asked], Json]:
     return lambda estate, asked: work(devices.find_device(estate, asked.places["device"]), asked)
+
+
+def _of_cloud(work: Callable[[ServedCloud], Json]) -> Callable[[Estate, Asked], Json]:
+    """Work that needs the cloud, and no parameters."""
+
+    def work_there(estate: Estate, asked: Asked) -> Json:
+        asked.fields()
+        return work(cloud.find_cloud(estate))
+
+    return work_there
+
+
+def _to_cloud(work: Callable[[ServedCloud, Asked], Json]) -> Callable[[Estate, Asked], Json]:
+    return lambda estate, asked: work(cloud.find_cloud(estate), asked)
+
+
+def _to_known(work: Callable[[KnownDevice, Asked], Json]) -> Callable[[Estate, Asked], Json]:
+    return lambda estate, asked: work(keypads.find_known(estate, asked.places["device"]), asked)
 
 
 def _list_routes(_: Estate, __: Asked) -> Json:
@@ -152,4 +174,47 @@ ROUTES = (
     Route("POST", "/devices/{device}/ring", "rings at an Opener", _to_device(devices.ring)),
     Route("POST", "/devices/{device}/battery", "drains or fills a battery", _to_device(devices.set_battery)),
     Route("POST", "/devices/{device}/jam", "lets the motor block, or frees it", _to_device(devices.jam)),
+    Route("GET", "/cloud", "the cloud with its address, token, devices and faults", _of_cloud(cloud.describe_cloud)),
+    Route(
+        "GET", "/cloud/requests", "what it was asked, each with its time and outcome", _of_cloud(cloud.list_requests)
+    ),
+    Route("DELETE", "/cloud/requests", "begins that list anew", _of_cloud(cloud.forget_requests)),
+    Route("GET", "/cloud/writes", "what it promised, and what became of it", _of_cloud(cloud.list_writes)),
+    Route("PUT", "/cloud/scopes", "gives its token these scopes and no others", _to_cloud(cloud.set_scopes)),
+    Route("PUT", "/cloud/conduct", "lets it behave as other sources say", _to_cloud(cloud.set_conduct)),
+    Route("POST", "/cloud/webhooks", "posts to an address whatever changes", _to_cloud(cloud.add_webhook)),
+    Route("DELETE", "/cloud/webhooks", "posts nowhere any more", _of_cloud(cloud.remove_webhooks)),
+    Route(
+        "POST",
+        "/cloud/devices",
+        "puts a device into the house that only the cloud has",
+        lambda estate, asked: cloud.add_device(estate, cloud.find_cloud(estate), asked),
+    ),
+    Route(
+        "GET",
+        "/faults/cloud",
+        "every fault that the cloud can have, and its parameters",
+        lambda _, __: cloud_faults.known_faults(),
+    ),
+    Route("GET", "/cloud/faults", "the faults that the cloud has now", _of_cloud(cloud_faults.active_faults)),
+    Route("POST", "/cloud/faults", "begins a fault", _to_cloud(cloud_faults.begin_fault)),
+    Route("DELETE", "/cloud/faults", "ends all its faults", _of_cloud(cloud_faults.end_all_faults)),
+    Route(
+        "DELETE",
+        "/cloud/faults/{fault}",
+        "ends one fault",
+        _to_cloud(lambda one, asked: cloud_faults.end_fault(one, asked.places["fault"])),
+    ),
+    Route(
+        "GET",
+        "/devices/{device}/auths",
+        "who may use it: what the lock knows, and what the cloud lists",
+        _to_known(lambda known, _: keypads.list_auths(known)),
+    ),
+    Route("POST", "/devices/{device}/codes", "makes a code with the app at the lock", _to_known(keypads.add_code)),
+    Route("POST", "/devices/{device}/ghost", "lets the lock forget somebody", _to_known(keypads.make_ghost)),
+    Route("POST", "/devices/{device}/keypad", "uses its keypad", _to_known(keypads.use_keypad)),
+    Route("POST", "/devices/{device}/app", "orders with a phone", _to_known(keypads.use_app)),
+    Route("POST", "/devices/{device}/button", "presses its button", _to_known(keypads.press_button)),
+    Route("POST", "/devices/{device}/auto_lock", "lets it lock by itself", _to_known(keypads.lock_by_itself)),
 )

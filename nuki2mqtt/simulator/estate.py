@@ -1,4 +1,4 @@
-"""A house and the Bridges that serve it: what the control API acts upon."""
+"""A house, the Bridges that serve it, and the cloud over it: what the control API acts upon."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,12 +8,18 @@ from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
+from nuki2mqtt.model.device import DEVICE_TYPES
 from nuki2mqtt.simulator.bridge import SimulatedBridge
-from nuki2mqtt.simulator.catalogue import first_devices
+from nuki2mqtt.simulator.catalogue import first_devices, wifi_devices
 from nuki2mqtt.simulator.family import NEWEST, WIFI_FIRMWARE, Family, abilities_of
 from nuki2mqtt.simulator.faults import Fault
 from nuki2mqtt.simulator.house import House, SimulatedDevice, SimulatedLock, SimulatedOpener
+from nuki2mqtt.simulator.keypad import NEW_CAPACITY
 from nuki2mqtt.simulator.server import SimulatedBridgeServer
+from nuki2mqtt.simulator.web import SimulatedCloud
+from nuki2mqtt.simulator.web_faults import CloudFault
+from nuki2mqtt.simulator.web_routes import SCOPES
+from nuki2mqtt.simulator.web_server import SimulatedCloudServer
 
 FIRST_ID = 0x0A1B2C00
 FIRST_SERVER_ID = 0x0A1B3C00
@@ -52,11 +58,22 @@ class ServedBridge:
         return f"{self.bridge.id:08X}"
 
 
+@dataclass(eq=False)
+class ServedCloud:
+    """The cloud, its server, the token that is good for it, and the faults that were begun from outside, by number."""
+
+    cloud: SimulatedCloud
+    server: SimulatedCloudServer
+    token: str
+    faults: dict[int, CloudFault] = field(default_factory=dict)
+
+
 class Estate:
     """`async with Estate(plans) as estate:` serves a Bridge for each plan; raises OSError where it cannot listen.
 
     Bridges listen on `host` from `first_port` on, each on the next port, or on any free ones with 0. `speed` divides
-    all durations. `seed` decides the tokens, so that they are the same at each start.
+    all durations. `seed` decides the tokens, so that they are the same at each start. With a `cloud_port` (0: any free
+    one) there is a cloud on the same host, over all devices of the Bridges and some that no Bridge has.
     """
 
     def __init__(
@@ -67,6 +84,7 @@ class Estate:
         first_port: int = 0,
         speed: float = 1.0,
         seed: int = 4,
+        cloud_port: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.house = House(now=clock())
@@ -77,6 +95,18 @@ class Estate:
             self._make(plan, number, host, first_port and first_port + number - 1, speed, seed)
             for number, plan in enumerate(plans, start=1)
         ]
+        self.cloud = None if cloud_port is None else self._make_cloud(host, cloud_port, speed, seed)
+
+    def _make_cloud(self, host: str, port: int, speed: float, seed: int) -> ServedCloud:
+        cloud = SimulatedCloud(self.house, seed=seed)
+        for device in wifi_devices():
+            self.house.add(device)
+        for device in self.house.devices:
+            cloud.add(device)
+        token = sha256(f"nuki2mqtt simulate {seed} cloud".encode()).hexdigest()
+        cloud.tokens[token] = frozenset(SCOPES)
+        server = SimulatedCloudServer(cloud, host=host, port=port, time_scale=1 / speed, clock=self.clock)
+        return ServedCloud(cloud, server, token)
 
     def _make(self, plan: BridgePlan, number: int, host: str, port: int, speed: float, seed: int) -> ServedBridge:
         paired: set[int] = set()
@@ -101,6 +131,8 @@ class Estate:
         try:
             for one in self.bridges:
                 await self._exits.enter_async_context(one.server)
+            if self.cloud is not None:
+                await self._exits.enter_async_context(self.cloud.server)
         except BaseException:
             await self._exits.aclose()
             raise
@@ -121,6 +153,8 @@ class Estate:
         """Something was done by hand: the Bridges have news, or something new to wait for."""
         for one in self.bridges:
             one.server.changed()
+        if self.cloud is not None:
+            self.cloud.server.changed()
 
     def move(self, one: ServedBridge, host: str, port: int) -> None:
         """Serve a Bridge at another address; raises OSError, and it stays where it was.
@@ -140,11 +174,27 @@ class Estate:
         self._address_observers.remove(tell)
 
     def add(self, one: ServedBridge, device: SimulatedDevice) -> None:
-        """Put another device into the house and pair it with a Bridge; raises ValueError if its ID is taken."""
-        if any(known.nuki_id == device.nuki_id for known in self.house.devices):
-            raise ValueError(f"there is a device {device.nuki_id:08X} already; choose another ID.")
+        """Put another device into the house, pair it with a Bridge and take it into the account, if there is a cloud.
+
+        Raises ValueError if its ID is taken. Types that no document names are not in the cloud.
+        """
+        self._demand_new(device)
         one.paired.add(device.nuki_id)
         self.house.add(device)
+        if self.cloud is not None and device.device_type in DEVICE_TYPES:
+            self.cloud.cloud.add(device)
+
+    def add_to_cloud(
+        self, one: ServedCloud, device: SimulatedDevice, *, has_unlatch: bool = True, capacity: int = NEW_CAPACITY
+    ) -> None:
+        """Put another device into the house that no Bridge has; raises ValueError if its ID is taken."""
+        self._demand_new(device)
+        self.house.add(device)
+        one.cloud.add(device, has_unlatch=has_unlatch, capacity=capacity)
+
+    def _demand_new(self, device: SimulatedDevice) -> None:
+        if any(known.nuki_id == device.nuki_id for known in self.house.devices):
+            raise ValueError(f"there is a device {device.nuki_id:08X} already; choose another ID.")
 
     @property
     def locks(self) -> list[SimulatedLock]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, Self, TypeVar
 
+from nuki2mqtt.simulator.doer import Witnesses
+
 DOOR_MODE, CONTINUOUS_MODE = 2, 3
 LOCKED, UNLOCKING, UNLOCKED, LOCKING = 1, 2, 3, 4
 UNLATCHED, UNLOCKED_LOCK_N_GO, UNLATCHING, MOTOR_BLOCKED = 5, 6, 7, 254
@@ -121,6 +123,8 @@ class SimulatedDevice(ABC):
     def turn(self, code: int) -> None:
         """Bring the device to a state by hand; a motor's way under way is given up."""
         self._give_up()
+        if self.house is not None:
+            self.house.witnesses.tell(self, None)
         self.state = code
         self._changed()
 
@@ -173,7 +177,7 @@ class SimulatedDevice(ABC):
 
 @dataclass(kw_only=True, eq=False)
 class SimulatedLock(SimulatedDevice):
-    """A Smart Lock (types 0 and 4) or Smart Door (3).
+    """A Smart Lock (types 0, 4 and 5) or Smart Door (3).
 
     `door` is None without a door sensor. `has_knob`: a knob outside, so that the simple action `unlock`
     unlatches. `is_jammed`: every motor's way ends in "motor blocked". `has_phantom_keypad`: callbacks name a
@@ -197,6 +201,7 @@ class SimulatedLock(SimulatedDevice):
 
     def order(self, action: int, timing: Timing) -> float:
         """Obey one of the actions 1 to 5; returns the seconds until the lock has settled."""
+        self._home().witnesses.tell(self, action)
         steps = _lock_way(action, timing)
         if self.is_jammed:
             steps = (steps[0], Step(timing.motor_s, MOTOR_BLOCKED))
@@ -232,12 +237,14 @@ class SimulatedOpener(SimulatedDevice):
 
     def order(self, action: int, timing: Timing) -> float:
         """Obey one of the actions 1 to 5; returns the seconds until the Opener has settled."""
+        self._home().witnesses.tell(self, action)
         if action == STRIKE:
             self.unlatches += 1
         return self._go(_opener_way(action, self.state, timing), timing)
 
     def order_lock(self, timing: Timing) -> float:
         """End ring-to-open and continuous mode."""
+        self._home().witnesses.tell(self, DEACTIVATE_RTO)
         return self._go((Step(0.0, ONLINE, DOOR_MODE),), timing)
 
     def order_unlock(self, timing: Timing) -> float:
@@ -294,6 +301,7 @@ class House:
 
     def __init__(self, *, now: float) -> None:
         self.now = now
+        self.witnesses = Witnesses()
         self._devices: dict[int, SimulatedDevice] = {}
         self._observers: list[Callable[[SimulatedDevice], None]] = []
         self._agenda: list[tuple[float, SimulatedDevice | None, Callable[[], None]]] = []

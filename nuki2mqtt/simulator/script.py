@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
 from nuki2mqtt.model.device import DeviceKind, kind_of
+from nuki2mqtt.simulator.doer import BY_BUTTON, BY_KEYPAD, Doer
 from nuki2mqtt.simulator.house import (
     LOCK,
     LOCKED,
@@ -43,7 +44,7 @@ def unlock_by_keypad(lock: SimulatedLock, timing: Timing) -> str | None:
     """Type a code; the motor unlocks."""
     if lock.state != LOCKED:
         return None
-    lock.order(UNLOCK, timing)
+    _order(lock, UNLOCK, timing, BY_KEYPAD)
     return f"somebody types a code at {_name(lock)}"
 
 
@@ -75,7 +76,7 @@ def lock_by_button(lock: SimulatedLock, timing: Timing) -> str | None:
     """Press the button of the lock at a closed door; the motor locks."""
     if lock.state == LOCKED or lock.door == DOOR_OPEN:
         return None
-    lock.order(LOCK, timing)
+    _order(lock, LOCK, timing, BY_BUTTON)
     return f"somebody presses the button of {_name(lock)}"
 
 
@@ -190,6 +191,13 @@ class Script:
 def is_box(device: SimulatedLock) -> bool:
     """Whether it is a letter box, through which nobody comes."""
     return kind_of(device.device_type) is DeviceKind.BOX
+
+
+def _order(lock: SimulatedLock, action: int, timing: Timing, doer: Doer) -> None:
+    if lock.house is None:
+        raise RuntimeError(f"device {lock.nuki_id:08X} is in no house")
+    with lock.house.witnesses.doing(doer):
+        lock.order(action, timing)
 
 
 def _name(device: SimulatedLock | SimulatedOpener) -> str:

@@ -18,11 +18,11 @@ from aiohttp import web
 
 from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge
 from nuki2mqtt.simulator.faults import FaultName
+from nuki2mqtt.simulator.listening import Door
 
 POST_TIMEOUT_S = 5.0
 PORT_RETRY_S = 1.0
 MOST_REQUESTS = 10_000  # of those that a Bridge lists; the oldest half is forgotten then
-_BACKLOG = 16
 
 
 class SimulatedBridgeServer:
@@ -49,7 +49,7 @@ class SimulatedBridgeServer:
         self._timing = bridge.timing
         self._time_scale = time_scale
         self._answering: web.Server | None = None
-        self._listening: socket.socket | None = None
+        self._door: Door | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
@@ -65,6 +65,7 @@ class SimulatedBridgeServer:
 
     async def __aenter__(self) -> Self:
         self._answering = web.Server(self._handle, access_log=None, handler_cancellation=True)
+        self._door = self._make_door(self._answering)
         self._follow_faults()
         self.bridge.timing = self._timing.scaled(self._time_scale)
         self.bridge.faults.observe(self._follow_faults)
@@ -80,7 +81,7 @@ class SimulatedBridgeServer:
     ) -> None:
         self.bridge.faults.ignore(self._follow_faults)
         self.bridge.timing = self._timing
-        self._stop_listening()
+        self._close(self._door)
         self._closing.set()
         await asyncio.gather(*self._connecting)
         if self._courier is not None:
@@ -107,14 +108,17 @@ class SimulatedBridgeServer:
         """Serve at another address from now on, port 0 being any free one; raises OSError and stays where it is."""
         if (host, port) == (self.host, self.port):
             return
-        before, listening = (self.host, self.port), self._listening
-        self.host, self.port, self._listening = host, port, None
+        if self._answering is None:
+            self.host, self.port = host, port
+            return
+        before, door = (self.host, self.port), self._door
+        self.host, self.port, self._door = host, port, self._make_door(self._answering)
         try:
             self._follow_faults()
         except OSError:
-            (self.host, self.port), self._listening = before, listening
+            (self.host, self.port), self._door = before, door
             raise
-        self._close(listening)
+        self._close(door)
 
     async def deliver(self) -> list[tuple[str, int]]:
         """Post what is owed now, one target after another; the statuses, 0 where no answer came."""
@@ -180,40 +184,17 @@ class SimulatedBridgeServer:
         bridge = self.bridge
         is_refusing = any(fault.name is FaultName.REFUSE_CONNECTIONS for fault in bridge.faults.active)
         if is_refusing or bridge.house.now < bridge.booted_at:
-            self._stop_listening()
-        elif self._listening is None:
-            self._listen()
+            self._close(self._door)
+        elif self._door is not None and not self._door.is_open:
+            self.port = self._door.open(self.host, self.port)
 
-    def _listen(self) -> None:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listening = socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
-        listening.setblocking(False)
-        self.port = int(listening.getsockname()[1])
-        self._listening = listening
-        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
-
-    def _stop_listening(self) -> None:
-        listening, self._listening = self._listening, None
-        self._close(listening)
+    def _make_door(self, answering: web.Server) -> Door:
+        return Door(answering, self._connecting, name="simulated bridge connection")
 
     @staticmethod
-    def _close(listening: socket.socket | None) -> None:
-        if listening is not None:
-            asyncio.get_running_loop().remove_reader(listening)
-            listening.close()
-
-    def _accept(self, listening: socket.socket) -> None:
-        if self._answering is None:
-            return
-        with suppress(BlockingIOError, ConnectionError):
-            connection, _ = listening.accept()
-            connection.setblocking(False)
-            loop = asyncio.get_running_loop()
-            task = loop.create_task(
-                loop.connect_accepted_socket(self._answering, connection), name="simulated bridge connection"
-            )
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+    def _close(door: Door | None) -> None:
+        if door is not None:
+            door.close()
 
 
 def _response(status: int, body: bytes, content_type: str) -> web.Response:

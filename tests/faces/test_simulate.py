@@ -161,6 +161,22 @@ async def test_pair_gets_the_token_by_the_button(tmp_path: Path) -> None:
         assert await one.running.stop() == 0
 
 
+async def test_the_cloud_serves_what_is_printed(tmp_path: Path) -> None:
+    async with simulation(tmp_path, *ANY, "--cloud", "--cloud-port", "0") as one:
+        cloud = await one.do("GET", "/cloud")
+        assert one.printed("Nuki Web API") == f"Cloud (Nuki Web API) at {cloud['url']}"
+        assert f"  token {cloud['token']}" in one.running.lines
+        headers = {"Authorization": f"Bearer {cloud['token']}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(cloud["url"] + "/smartlock") as answer,
+        ):
+            listed = await answer.json()
+        assert [(each["name"], each["type"]) for each in listed][-2:] == [("Terrace", 4), ("Studio", 5)]
+        assert one.printed("Studio") == f"  1A2B0002  smartlockId {listed[-1]['smartlockId']}  Studio"
+        assert await one.running.stop() == 0
+
+
 async def test_people_come_and_go(tmp_path: Path) -> None:
     async with simulation(tmp_path, *ANY, "--live", "--speed", "50") as one:
         await one.running.wait_line("* somebody")
@@ -227,7 +243,8 @@ def test_families_repeat_until_there_are_enough_bridges(count: int, families: tu
 
 def test_the_defaults_of_the_command_line_are_those_of_the_face() -> None:
     options, face = make_parser().parse_args(["simulate"]), SimulateOptions()
-    same = ("bridges", "bind", "port", "control_bind", "control_port", "speed", "seed", "live", "announce")
+    ports = ("port", "control_port", "cloud_port")
+    same = ("bridges", "bind", "control_bind", "speed", "seed", "live", "announce", "cloud", *ports)
     assert {key: getattr(options, key) for key in same} == {key: getattr(face, key) for key in same}
 
 
@@ -254,8 +271,10 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         port = str(taken.getsockname()[1])
         assert run_cli(["simulate", "--port", "0", "--control-port", port]) == 1
         assert run_cli(["simulate", "--port", port, "--control-port", "0"]) == 1
+        assert run_cli(["simulate", "--port", "0", "--control-port", "0", "--cloud", "--cloud-port", port]) == 1
     said = capsys.readouterr()
-    assert said.err.count("Nothing can be served: ") == 2
+    assert said.err.count("Nothing can be served: ") == 3
+    assert said.err.count(f"the cloud at --cloud-port {port}, control at") == 1
     assert said.out == ""
 
 

@@ -10,7 +10,7 @@ import nuki2mqtt.simulator
 _MODULES = sorted(Path(str(nuki2mqtt.simulator.__file__)).parent.rglob("*.py"))
 _ALLOWED = ("nuki2mqtt.model", "nuki2mqtt.simulator")
 _PURE_FORBIDDEN = {"asyncio", "aiohttp", "time", "random", "os", "socket"}
-_SHELLS = {"server.py", "control.py", "estate.py", "announcer.py"}
+_SHELLS = {"server.py", "control.py", "estate.py", "announcer.py", "listening.py", "web_server.py"}
 
 
 def _imports(path: Path) -> set[str]:
