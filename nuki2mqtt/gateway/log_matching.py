@@ -13,7 +13,8 @@ An entry is taken if it is of the same device, its action can have led to the st
 (success, or a blocked motor), and nobody else can have been meant:
 
 - of the entries in the window none with another action came after it and before the change: then the log is not
-  complete, or it was not this one;
+  complete, or it was not this one. Which of them came before the change is not certain to the second either: each way
+  of seeing it must name the same one, or none;
 - all that remain name the same person, trigger and way; the first of them is taken;
 - no other change of which the cause is not known can claim it: none whose near window it is in, none before this one
   whose far window it is in. A change whose cause was never found goes on claiming for some minutes.
@@ -166,28 +167,35 @@ def find_cause(deed: Deed, entries: Iterable[Activity], others: Sequence[Deed], 
     """
     if deed.is_wide and not is_last:
         return None
-    is_in = deed.is_far if is_last else deed.is_near
-    dated = sorted(
-        (
-            (entry.at, entry.id or "", entry)
-            for entry in entries
-            if entry.at is not None and is_in(entry.at) and (is_done(entry) or (deed.is_blocked and _is_blocked(entry)))
-        ),
-        key=lambda one: one[:2],
-    )
-    meant: list[tuple[datetime, Activity]] = []
-    for at, _, entry in dated:
-        if entry.action in deed.actions:
-            if not deed.is_blocked or _is_blocked(entry):
-                meant.append((at, entry))
-        elif at <= deed.latest:
-            meant.clear()
-    if not meant or len({_identity(entry) for _, entry in meant}) > 1:
+    moved = [one for one in entries if is_done(one) or (deed.is_blocked and _is_blocked(one))]
+    found = _find(deed, [one for one in moved if one.at and deed.is_near(one.at)], NEAR_AFTER_S)
+    if found is None and is_last:
+        found = _find(deed, [one for one in moved if one.at and deed.is_far(one.at)], FAR_AFTER_S)
+    if found is None or found.at is None:
         return None
-    at, found = meant[0]
     for other in others:
-        if found.action not in other.actions:
-            continue
-        if other.is_near(at) or (other.earliest <= deed.earliest and other.is_far(at)):
+        is_older = other.earliest <= deed.earliest
+        if found.action in other.actions and (other.is_near(found.at) or (is_older and other.is_far(found.at))):
             return None
     return found
+
+
+def _find(deed: Deed, entries: Sequence[Activity], skew_s: float) -> Activity | None:
+    """The one that it can be, whichever of them came before the change: the clocks may differ by so much."""
+    ordered = sorted(entries, key=lambda one: (one.at or deed.latest, one.id or ""))
+    certain = deed.latest - timedelta(seconds=skew_s)
+    before = sum(one.at is not None and one.at <= certain for one in ordered)
+    runs = [_last_run(deed, ordered[:end]) for end in range(before, len(ordered) + 1)]
+    meant = [one for run in runs for one in run]
+    return meant[0] if len({_identity(one) for one in meant}) == 1 else None
+
+
+def _last_run(deed: Deed, entries: Sequence[Activity]) -> list[Activity]:
+    """Those that can have led to the state, after the last that led to another one."""
+    run: list[Activity] = []
+    for one in entries:
+        if one.action not in deed.actions:
+            run.clear()
+        elif not deed.is_blocked or _is_blocked(one):
+            run.append(one)
+    return run

@@ -211,9 +211,25 @@ def test_an_opener_and_its_modes() -> None:
 
 
 def test_an_entry_of_another_device_is_nobodys() -> None:
-    case = Case(log=[row(1, 98, nuki_id=OPENER)]).changed(100, 1, 3).run(500)
+    case = Case(log=[replace(row(1, 98), nuki_id=OPENER)]).changed(100, 1, 3).run(500)
 
     assert case.brief() == []
+
+
+def test_who_did_the_former_change_is_not_shown_as_who_did_the_last_one() -> None:
+    case = Case(log=[row(1, 98)], shows_after_s=27).changed(100, 1, 3).run(119).changed(120, 3, 1).run(140)
+
+    assert case.brief() == [(125, "attributed", "row1")]
+    assert case.last == LastDeed(ActivityAction.LOCK)
+
+
+def test_a_change_that_nobody_did_for_long_claims_no_more() -> None:
+    case = Case().changed(100, 1, 3).run(300)
+    case.attribution.changed(LOCK, 4, 1, 3, moment(450), latest=wall(130))  # told very late, of that time
+    case.log = [row(1, 112)]
+    case.run(600)
+
+    assert case.brief() == [(540, "attributed", "row1")]
 
 
 # --- webhooks, failures ---

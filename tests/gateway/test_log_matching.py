@@ -161,6 +161,15 @@ def test_what_happened_after_the_change_does_not_count() -> None:
     assert who(deed(), [entry(-2), entry(3, L, "Bob")]) == ("Ada", "Ada")
 
 
+def test_what_came_just_before_or_just_after_must_not_matter() -> None:
+    """Ada locks, unlocks as it is polled and Bob locks: whoever of the two it was, it is not certain."""
+    one = deed(60.0, L, earliest=30.0)
+
+    assert who(one, [entry(53, L), entry(60), entry(64, L, "Bob")]) == (None, None)
+    assert who(one, [entry(53, L), entry(60), entry(66, L, "Bob")]) == (None, "Ada")
+    assert who(one, [entry(53, L), entry(60), entry(64, L, "Ada")]) == (None, "Ada")
+
+
 # --- other changes ---
 
 
