@@ -282,7 +282,7 @@ class WebLink:
             return found
         if self._list_due <= now:
             return WebJob(WebJobKind.LIST, DeviceListRequest())
-        return None if self.is_in_trouble else self._waiting.first(now, lambda _: True)
+        return self._waiting.first(now, lambda _: True)
 
     def _send(self, job: WebJob, token: Secret, now: float) -> CallWeb:
         if job.ask_id is not None:

@@ -229,9 +229,10 @@ def test_an_order_that_waited_too_long_ends_and_is_not_sent() -> None:
     made.at = 0.25
     made.tick()
     asked = made.link.ask(unlock(), moment(1), not_after=ZERO + 11)
-    made.run(30)
+    made.run(20)
 
     assert (made.times_of("DeviceAction"), made.ends_of(asked)) == ([], [WebError(WebErrorKind.TOO_LATE)])
+    assert [one.received for one in made.ended if one.ask_id == asked] == [ZERO + 11]
     assert [one.sent for one in made.ended if one.ask_id == asked] == [None]
 
 
@@ -342,6 +343,28 @@ def test_a_no_to_one_request_is_no_trouble(kind: WebErrorKind) -> None:
     assert (made.ends_of(asked), made.times_of("DeviceList")) == ([WebError(kind)], [0])
 
 
+def test_an_outage_that_turns_into_a_refused_token_holds_nothing_back_any_more() -> None:
+    made = desk()
+    made.answer(DOWN)
+    made.failing[DeviceListRequest] = REFUSED
+    asked = made.link.ask(LOG, moment(0))
+    made.run(10)
+
+    assert (made.link.is_in_trouble, made.ends_of(asked)) == (False, [ActivityAnswer(())])
+
+
+def test_an_order_that_went_through_brings_the_poll_forward() -> None:
+    made = desk()
+    made.failing[DeviceListRequest] = DOWN
+    made.run(200)
+    made.failing.clear()
+    made.link.ask(unlock(), moment(200))
+    made.run(210)
+
+    assert made.times_of("DeviceList")[-1] == 205
+    assert not made.link.is_in_trouble
+
+
 # --- throttling ---
 
 
@@ -360,15 +383,15 @@ def test_a_429_without_one_spares_orders_and_grows() -> None:
     made = desk()
     made.failing[DeviceListRequest] = WebError(WebErrorKind.TOO_MANY, "HTTP 429")
     made.answer_s = 0.0
-    made.link.ask(unlock(), moment(1))
+    made.link.ask(unlock(), moment(1), due=ZERO + 1)
+    made.link.ask(DeviceRequest(LOCK_ID), moment(1))
     made.link.ask(LOG, moment(1))
-    made.at = 0.0
     made.run(4000)
 
     assert made.times_of("DeviceAction") == [1]
-    assert made.times_of("Activity") == []
-    # The order went through, which begins the delays anew.
-    assert gaps(made.times_of("DeviceList")) == [60, *THROTTLE_RETRIES_S, 900, 900]
+    assert (made.times_of("Activity"), made.times_of("Device")) == ([], [60])
+    # The look went through first, which begins the delays anew.
+    assert gaps(made.times_of("DeviceList")) == [60.25, *THROTTLE_RETRIES_S, 900, 900]
 
 
 # --- scopes ---
