@@ -113,6 +113,7 @@ class Attribution:
         self.unsolved = 0
         self._started = started
         self._devices: dict[NukiId, _Device] = {}
+        self._seeking: set[NukiId] = set()  # those of which a cause is sought, and perhaps some more
         self._told: dict[str, None] = {}
         self._nameless: list[tuple[float, Finding]] = []
         self._deeds = 0
@@ -163,6 +164,7 @@ class Attribution:
             return
         device.motion = replace(deed, number=self._deeds, until=now.monotonic + max(AFTER_S))
         device.deeds.append(device.motion)
+        self._seeking.add(nuki_id)
         if len(device.deeds) > _MOST_DEEDS:
             self._give_up(device, device.deeds[0])
         self.reads.want(nuki_id, now.monotonic)
@@ -339,15 +341,20 @@ class Attribution:
     def next_deadline(self) -> float | None:
         """When `take_wishes`, `take_named` or `handle_timer` have something to do."""
         times = [until for until, _ in self._nameless]
-        times += [deed.until + _EXPIRED_S for device in self._devices.values() for deed in device.deeds]
+        times += [deed.until + _EXPIRED_S for device in self._sought() for deed in device.deeds]
         due = self.reads.next_due()
         return min([*times, due] if due is not None else times, default=None)
 
     def handle_timer(self, now: Moment) -> None:
         """Give up what no read can solve any more."""
-        for device in self._devices.values():
+        for device in self._sought():
             for deed in [one for one in device.deeds if now.monotonic >= one.until + _EXPIRED_S]:
                 self._give_up(device, deed)
+
+    def _sought(self) -> list[_Device]:
+        """The devices of which a cause is sought; this runs at every event."""
+        self._seeking = {one for one in self._seeking if one in self._devices and self._devices[one].deeds}
+        return [self._devices[one] for one in self._seeking]
 
     def last(self, nuki_id: NukiId) -> LastDeed:
         """What happened last to a device."""

@@ -67,6 +67,7 @@ class CloudView:
 
     `time` is that of the youngest word, `read` of the youngest read, `changed` when the state or door became another
     one in this process (None: it is as it first was), `confirmed` when a word last agreed with what is held.
+    `was_refusing`: instead of a position the last word said that a keypad refused somebody.
     """
 
     smartlock_id: int
@@ -80,6 +81,7 @@ class CloudView:
     changed: float | None = None
     confirmed: float | None = None
     is_listed: bool = True
+    was_refusing: bool = False
 
     @property
     def last_action(self) -> ActivityAction | None:
@@ -193,9 +195,10 @@ class CloudDevices:
         if state is None:
             if not is_hook and not device.is_entry_refused:
                 view.state = None
-            is_stirred = device.is_entry_refused and not is_first
+            is_stirred = device.is_entry_refused and not is_first and not view.was_refusing
+            view.was_refusing = device.is_entry_refused
             return Taken(stirred=frozenset({nuki_id}) if is_stirred else frozenset())
-        view.state = _over_state(state, held) if is_hook else state
+        view.state, view.was_refusing = _over_state(state, held) if is_hook else state, False
         is_news = held is not None and _is_other(view.state, held)
         since, view.confirmed = view.confirmed, time
         if is_news:

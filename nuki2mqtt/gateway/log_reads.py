@@ -42,8 +42,13 @@ class LogReads:
 
     def settle(self, nuki_id: NukiId) -> None:
         """Nothing is sought any more: only the last reads are made."""
-        kept = [one for one in self._due.get(nuki_id, []) if one[1]]
-        self._due[nuki_id] = kept
+        self._keep(nuki_id, [one for one in self._due.get(nuki_id, []) if one[1]])
+
+    def _keep(self, nuki_id: NukiId, due: list[tuple[float, bool]]) -> None:
+        if due:
+            self._due[nuki_id] = due
+        else:
+            self._due.pop(nuki_id, None)  # the next deadline is asked for at every event
 
     def forget(self, nuki_id: NukiId) -> None:
         """Read nothing of this device; one under way is still to end."""
@@ -57,18 +62,18 @@ class LogReads:
 
     def next_due(self) -> float | None:
         """When the next read is to be made."""
-        times = (due[0][0] for nuki_id, due in self._due.items() if due and nuki_id not in self._under_way)
+        times = (due[0][0] for nuki_id, due in self._due.items() if nuki_id not in self._under_way)
         return min(times, default=None)
 
     def take(self, now: float) -> tuple[NukiId, ...]:
         """The devices to be read now; each is under way until `ended`."""
-        ready = [one for one, due in self._due.items() if due and due[0][0] <= now and one not in self._under_way]
+        ready = [one for one, due in self._due.items() if due[0][0] <= now and one not in self._under_way]
         return tuple(nuki_id for nuki_id in ready if self._take(nuki_id, now))
 
     def _take(self, nuki_id: NukiId, now: float) -> bool:
         due = self._due[nuki_id]
         # What is soon to be read is read now; but a last read is never made before its time.
-        self._due[nuki_id] = [one for one in due if one[0] > now and (one[1] or one[0] > now + MERGED_S)]
+        self._keep(nuki_id, [one for one in due if one[0] > now and (one[1] or one[0] > now + MERGED_S)])
         if not self._is_within_budget(nuki_id, now):
             self.left_out += 1
             return False

@@ -117,7 +117,10 @@ def test_a_refused_entry_is_no_position_and_stirs(code: int) -> None:
 
     assert (taken.reports, set(taken.stirred)) == ((), {LOCK})
     assert made.standing(LOCK, 160.0, 60.0) is Standing.VOUCHED
+    assert made.listed(listed(cloud_device(state(code, 2))), 170.0).stirred == frozenset()  # it is the same one
     assert brief(made.listed(listed(cloud_device(LOCKED)), 220.0)) == [(1, 220, 100, False)]
+    assert set(made.listed(listed(cloud_device(state(code, 2))), 280.0).stirred) == {LOCK}
+    assert CloudDevices().listed(listed(cloud_device(state(code, 2))), 100.0).stirred == frozenset()  # before our start
 
 
 def test_an_entry_that_moved_without_a_change_stirs() -> None:
@@ -190,6 +193,9 @@ def test_who_is_not_in_a_complete_list_is_absent_and_comes_back() -> None:
     )
     made.listed(listed(cloud_device(LOCKED)), 280.0)
     assert made.standing(LOCK, 280.0, 60.0) is Standing.VOUCHED
+    made.listed(listed(), 340.0)
+    made.read(cloud_device(LOCKED), 341.0)
+    assert made.standing(LOCK, 341.0, 60.0) is Standing.VOUCHED
 
 
 def test_what_is_forgotten_is_a_newcomer() -> None:
