@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.door_history import DoorHistory
+from nuki2mqtt.gateway.findings import Finding, LastDeed, LogWish
 from nuki2mqtt.gateway.log_matching import (
     FAR_BEFORE_S,
     Deed,
@@ -52,43 +53,6 @@ _DOOR_EVENTS = {
 _HOPELESS = frozenset({WebErrorKind.TOKEN_REFUSED, WebErrorKind.FORBIDDEN, WebErrorKind.NOT_FOUND})
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to be told of a device: the event's type, and the entry that says it.
-
-    `is_old`: too old when we learnt of it to act on, as of a door that opened a minute ago. `changed`: of `attributed`,
-    when the change was seen that it explains.
-    """
-
-    nuki_id: NukiId
-    event_type: EventType
-    activity: Activity
-    is_old: bool = False
-    changed: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogWish:
-    """The log of this device is to be read, entries from `since` on; not after `not_after` (monotonic seconds)."""
-
-    nuki_id: NukiId
-    since: datetime
-    not_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class LastDeed:
-    """What happened to a device last, for its snapshot; None is "not known". `activity` says who it was."""
-
-    action: ActivityAction | None = None
-    trigger: Trigger | None = None
-    activity: Activity | None = None
-
-    def actor(self, authorizations: Mapping[str, Authorization]) -> str | None:
-        """Who it was; `authorizations` by id, as far as known."""
-        return None if self.activity is None else self.activity.actor(_names(authorizations))
-
-
 @dataclass(slots=True)
 class _Device:
     deeds: list[Deed] = field(default_factory=list)  # whose cause is sought, oldest first
@@ -98,10 +62,6 @@ class _Device:
     door: DoorHistory = field(default_factory=DoorHistory)
     last: LastDeed | None = None
     last_number: int = 0
-
-
-def _names(authorizations: Mapping[str, Authorization]) -> dict[str, str]:
-    return {key: one.name for key, one in authorizations.items() if one.name is not None}
 
 
 class Attribution:

@@ -30,10 +30,9 @@ from nuki2mqtt.gateway.web_jobs import (
     WebEnded,
     WebJob,
     WebJobKind,
-    device_of,
     job_kind_of,
 )
-from nuki2mqtt.model.cloud_device import nuki_id_of
+from nuki2mqtt.gateway.web_refusals import WebRefusals
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import NukiWebSettings
@@ -47,7 +46,6 @@ SLOW_POLL_S = 300.0  # while webhooks flow
 HOOK_TRUST_S = 86_400.0  # after a day without any nobody knows whether they are still registered
 RETRIES_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 THROTTLE_RETRIES_S = (60.0, 120.0, 240.0, 480.0, 900.0)
-REFUSED_RETRIES_S = (60.0, 900.0, 3600.0)
 _PULSE_DELAY_S = 2.0
 _SPREAD = 0.5  # of a delay, around it
 _MOST_TOKENS = 8
@@ -79,13 +77,6 @@ class WebHealth:
     poll_age_s: float | None
     poll_s: float
     has_webhooks: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    kind: WebErrorKind
-    until: float
-    tries: int
 
 
 def _spread(delay_s: float, chance: float) -> float:
@@ -125,7 +116,7 @@ class WebLink:
         self._poll_failures = 0
         self._problem_kind: WebErrorKind | None = None
         self._throttles = 0
-        self._refusals: dict[tuple[str, int | None], _Refusal] = {}
+        self._refusals = WebRefusals()
         self._hook_came: float | None = None
         self._watch = CallbackWatch()
 
@@ -196,7 +187,7 @@ class WebLink:
         self._hint(now.monotonic, HINT_DELAY_S)
 
     def _hint(self, soon: float, gap_s: float) -> None:
-        if self._is_active and not self.is_in_trouble and not self._is_list_refused(soon):
+        if self._is_active and not self.is_in_trouble and not self.is_refused(DeviceListRequest.scope, soon):
             self._list_due = min(self._list_due, max(soon, self._list_sent + gap_s))
 
     def hook_came(self, now: Moment, nuki_id: NukiId | None = None) -> None:
@@ -271,8 +262,8 @@ class WebLink:
     def _end_hopeless(self, now: float) -> None:
         for job in self._waiting.take_all(lambda job: job.not_after is not None and job.not_after <= now):
             self._end(job, WebError(WebErrorKind.TOO_LATE), None, now)
-        for job in self._waiting.take_all(lambda job: job.due <= now and self._refusal_of(job, now) is not None):
-            kind = self._refusal_of(job, now) or WebErrorKind.TOKEN_REFUSED
+        for job in self._waiting.take_all(lambda job: job.due <= now and self._refusals.find_for(job, now) is not None):
+            kind = self._refusals.find_for(job, now) or WebErrorKind.TOKEN_REFUSED
             self._end(job, WebError(kind, "refused lately, and not asked again yet"), None, now)
 
     def _next_job(self, now: float) -> WebJob | None:
@@ -343,10 +334,8 @@ class WebLink:
         self._throttles = 0
         self._is_reachable = True
         effects: list[WebEffect] = []
-        scope = job.request.scope
-        is_granted = [self._refusals.pop((scope, device), None) for device in (None, device_of(job.request))]
-        if any(is_granted):
-            effects.append(Log(Level.INFO, web_problems.granted(scope)))
+        if self._refusals.grant(job):
+            effects.append(Log(Level.INFO, web_problems.granted(job.request.scope)))
         if job.kind is not WebJobKind.LIST:
             if self.is_in_trouble:
                 self._list_due = min(self._list_due, sent + HINT_GAP_S)
@@ -408,33 +397,16 @@ class WebLink:
             if job.kind is WebJobKind.LIST:
                 self._list_due = now  # with the new token
             return []
-        scope = job.request.scope
-        device = device_of(job.request) if error.kind is WebErrorKind.FORBIDDEN else None
-        former = self._refusals.get((scope, device))
-        tries = 1 if former is None else former.tries + 1
-        until = now + _step(REFUSED_RETRIES_S, tries)
-        self._refusals[scope, device] = _Refusal(error.kind, until, tries)
-        text = web_problems.refused(scope, None if device is None else str(nuki_id_of(device)), error)
+        refusal = self._refusals.refuse(job, error, now)
+        text = web_problems.refused(refusal, error)
         if job.kind is WebJobKind.LIST:
-            self._list_due, self._poll_failures = until, 0
+            self._list_due, self._poll_failures = refusal.until, 0
             self.problem, self._problem_kind = text, error.kind
-        return [Log(Level.WARNING if former is None else Level.DEBUG, text)]
+        return [Log(Level.WARNING if refusal.is_new else Level.DEBUG, text)]
 
     def is_refused(self, scope: str, now: float, device: int | None = None) -> bool:
         """Whether what needs this scope is not even asked for now; `device` is the cloud's number of one."""
-        return self._find_refusal(scope, device, now) is not None
-
-    def _find_refusal(self, scope: str, device: int | None, now: float) -> WebErrorKind | None:
-        found = (self._refusals.get((scope, one)) for one in (None, device))
-        return next((one.kind for one in found if one is not None and now < one.until), None)
-
-    def _refusal_of(self, job: WebJob, now: float) -> WebErrorKind | None:
-        if job.kind is WebJobKind.ORDER:
-            return None  # somebody waits, and one more no costs nothing
-        return self._find_refusal(job.request.scope, device_of(job.request), now)
-
-    def _is_list_refused(self, now: float) -> bool:
-        return self.is_refused(DeviceListRequest.scope, now)
+        return self._refusals.find(scope, device, now) is not None
 
     # --- Views --------------------------------------------------------------------------------------------------------
 
@@ -447,8 +419,8 @@ class WebLink:
             failures=self.failures,
             throttled=self.throttled,
             forced_syncs=self.forced_syncs,
-            scopes_missing=tuple(sorted(scope for scope, device in self._refusals if device is None)),
-            refused_devices=tuple(sorted({nuki_id_of(one) for _, one in self._refusals if one is not None})),
+            scopes_missing=self._refusals.scopes,
+            refused_devices=self._refusals.devices,
             queue=len(self._waiting),
             poll_age_s=None if self.last_poll is None else now - self.last_poll,
             poll_s=self.interval_s(now),

@@ -1,6 +1,7 @@
 """What can be wrong with the cloud, told to a person, with the next step."""
 
 from nuki2mqtt.errors import WebError, WebErrorKind
+from nuki2mqtt.gateway.web_refusals import Refusal
 
 # What is missing without a scope (web reference 1.1).
 _FEATURES = {
@@ -33,16 +34,17 @@ def failure(error: WebError) -> str:
     return f"Nuki Web: {error.kind}{detail}. {step} Bridges are not concerned."
 
 
-def refused(scope: str, device: str | None, error: WebError) -> str:
+def refused(refusal: Refusal, error: WebError) -> str:
     """The token is wrong, or lacks a scope, or the account has no right to one device."""
-    feature = feature_of(scope)
-    if device is not None:
+    scope, feature = refusal.scope, feature_of(refusal.scope)
+    why = error.detail or error.kind
+    if refusal.nuki_id is not None:
         return (
-            f"Nuki Web refuses {feature} of device {device} ({error.detail or error.kind}). Check in the Nuki app that "
-            "the account may administer it. Everything else goes on."
+            f"Nuki Web refuses {feature} of device {refusal.nuki_id} ({why}). Check in the Nuki app that the account "
+            "may administer it. Everything else goes on."
         )
     return (
-        f"Nuki Web refuses the token for {feature} ({error.detail or error.kind}). If it was replaced, or the password "
+        f"Nuki Web refuses the token for {feature} ({why}). If it was replaced, or the password "
         f"of the account was changed, make a new one in Nuki Web (menu API) with the scope {scope} and set "
         "`nuki_web.token`. Everything else goes on; this is tried again now and then."
     )

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from nuki2mqtt.errors import WebError, WebErrorKind
-from nuki2mqtt.gateway.attribution import Attribution, Finding, LastDeed
+from nuki2mqtt.gateway.attribution import Attribution
+from nuki2mqtt.gateway.findings import Finding, LastDeed
 from nuki2mqtt.model.activity import Activity, ActivityAction, Trigger
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.event import EventType

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nuki2mqtt.gateway.attribution import Attribution, Finding
+from nuki2mqtt.gateway.attribution import Attribution
+from nuki2mqtt.gateway.findings import Finding
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.event import EventType

@@ -1,0 +1,48 @@
+"""What attribution wants and brings: logs to be read, and what they told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from nuki2mqtt.model.activity import Activity, ActivityAction, Trigger
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.event import EventType
+from nuki2mqtt.model.keypad import Authorization
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to be told of a device: the event's type, and the entry that says it.
+
+    `is_old`: too old when we learnt of it to act on, as of a door that opened a minute ago. `changed`: of `attributed`,
+    when the change was seen that it explains.
+    """
+
+    nuki_id: NukiId
+    event_type: EventType
+    activity: Activity
+    is_old: bool = False
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogWish:
+    """The log of this device is to be read, entries from `since` on; not after `not_after` (monotonic seconds)."""
+
+    nuki_id: NukiId
+    since: datetime
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastDeed:
+    """What happened to a device last, for its snapshot; None is "not known". `activity` says who it was."""
+
+    action: ActivityAction | None = None
+    trigger: Trigger | None = None
+    activity: Activity | None = None
+
+    def actor(self, authorizations: Mapping[str, Authorization]) -> str | None:
+        """Who it was; `authorizations` by id, as far as known."""
+        names = {key: one.name for key, one in authorizations.items() if one.name is not None}
+        return None if self.activity is None else self.activity.actor(names)
