@@ -1,4 +1,4 @@
-"""What a complete list of the cloud says of one code of ours. Pure: the wish as it is in, the wish as it is then out."""
+"""What a complete list of the cloud says of one code of ours. Pure: the wish goes in, and comes out as it is then."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -169,4 +169,5 @@ class KeypadLane:
         """Another operation is under way there: later (423, or an `operationId` in the list)."""
         wait_s = _LOCKED_S[min(self.locked, len(_LOCKED_S) - 1)]
         self.next_try[wish_id] = now + (_LONG_LOCKED_S if self.locked > _PATIENT_LOCKED else wait_s)
+        self.listed = -math.inf  # what it shows is under way
         self.locked += 1

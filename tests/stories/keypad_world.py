@@ -171,9 +171,7 @@ class KeypadWorld:
 
     def on_lock(self) -> dict[str, str]:
         """Codes on the lock itself by their names; disabled ones in brackets."""
-        return {
-            one.name: str(code) if one.enabled else f"({code})" for code, one in self.known.memory.codes.items()
-        }
+        return {one.name: str(code) if one.enabled else f"({code})" for code, one in self.known.memory.codes.items()}
 
     def in_list(self) -> dict[str, str]:
         return {one.shown.name: str(one.shown.code) for one in self.known.auths if one.shown.code is not None}
