@@ -113,7 +113,10 @@ class KeypadSyncs:
 
 @dataclass(frozen=True, slots=True)
 class KeypadMemory:
-    """All of it: wishes and operations by ids of our own, syncs by the cloud's number of the device as text."""
+    """All of it, as it stands in `Memory`.
+
+    Wishes and operations are by ids of our own, syncs by the cloud's number of the device as text.
+    """
 
     wishes: dict[str, KeypadWish] = field(default_factory=dict)
     operations: dict[str, KeypadOperation] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from nuki2mqtt.model.command import Status
 from nuki2mqtt.model.keypad_order import KeypadOp, KeypadPhase, KeypadReason
 from nuki2mqtt.model.keypad_rules import KeypadProblem
 from nuki2mqtt.model.schedule import ALWAYS, EVERY_DAY, DailyWindow, Schedule, Weekday, instant_of
@@ -38,6 +39,14 @@ _DAYS = {str(day): day for day in Weekday} | {
     "friday": Weekday.FRI,
     "saturday": Weekday.SAT,
     "sunday": Weekday.SUN,
+}
+# The same words as in the results of commands.
+_STATUSES = {
+    KeypadPhase.ACTIVE: Status.CONFIRMED,
+    KeypadPhase.DELETED: Status.CONFIRMED,
+    KeypadPhase.FAILED: Status.FAILED,
+    KeypadPhase.NEEDS_REVIEW: Status.FAILED,
+    KeypadPhase.REFUSED: Status.REFUSED,
 }
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.{0,30}")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])")
@@ -299,6 +308,7 @@ def render_keypad_result(result: KeypadResult, *, publish_codes: bool) -> bytes:
         {
             "transaction": result.transaction,
             "op": result.op,
+            "status": _STATUSES.get(result.phase, Status.ACCEPTED),
             "phase": result.phase,
             "id": result.id,
             "name": result.name,
