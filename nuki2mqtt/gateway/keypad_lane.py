@@ -6,6 +6,7 @@ shows what was written or the time for it is up. All times are monotonic seconds
 
 import math
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from nuki2mqtt.errors import WebError, WebErrorKind
@@ -71,6 +72,7 @@ class KeypadLane:
     `listing` is the newest complete list, None before the first; `listed` when one of ours was asked for. `written`:
     when the last write had its answer. `looks`: when to read because of `check`, or because something may have
     changed. `quiet_until`: nothing is asked before. `next_try`: when a code may be written, `wrote`: when it was last.
+    `synced`: when the device was woken to be read; `synced_before`: when it was before that, on the wall clock.
     `conflicts` are codes that the cloud says are taken, `denied` those that it would not have us touch.
     """
 
@@ -79,6 +81,7 @@ class KeypadLane:
     call: Call | None = None
     check: Check | None = None
     listing: tuple[Authorization, ...] | None = None
+    by_id: dict[str, Authorization] = field(default_factory=dict)
     listed: float = -math.inf
     written: float = -math.inf
     looks: list[float] = field(default_factory=list)
@@ -91,6 +94,7 @@ class KeypadLane:
     online_since: float = -math.inf
     has_keypad: bool | None = None
     synced: float | None = None
+    synced_before: datetime | None = None
     next_try: dict[str, float] = field(default_factory=dict)
     wrote: dict[str, float] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)
@@ -98,13 +102,18 @@ class KeypadLane:
 
     def find(self, wish: KeypadWish, owned: frozenset[str]) -> Authorization | None:
         """The entry of this code: by its id, else as what our creation has sent; `owned` are the ids of our codes."""
-        listing = self.listing or ()
         if wish.auth_id is not None:
-            return next((one for one in listing if one.id == wish.auth_id), None)
+            return self.by_id.get(wish.auth_id)
         if wish.sent_code is None:
             return None
-        strangers = (one for one in listing if one.is_keypad_code and one.id not in owned)
+        strangers = (one for one in self.listing or () if one.is_keypad_code and one.id not in owned)
         return next((one for one in strangers if (one.code, one.name) == (wish.sent_code, wish.sent_name)), None)
+
+    def take_list(self, listing: tuple[Authorization, ...]) -> dict[str, Authorization]:
+        """This is the newest list; gives the former one by ids."""
+        before = self.by_id
+        self.listing, self.by_id = listing, {one.id: one for one in listing}
+        return before
 
     def is_fresh(self, now: float) -> bool:
         """Whether the list may be relied on for a write."""

@@ -167,7 +167,9 @@ def _is_nothing(wish: KeypadWish) -> bool:
 
 
 def _merged(wish: KeypadWish, order: KeypadOrder) -> KeypadWish:
-    name = order.name if order.id is not None else order.new_name
+    name = None
+    if order.op is KeypadOp.UPDATE:
+        name = order.name if order.id is not None else order.new_name
     enabled = {KeypadOp.ENABLE: True, KeypadOp.DISABLE: False}.get(order.op, order.enabled)
     return replace(
         wish,

@@ -68,6 +68,10 @@ class KeypadTable:
         """The codes of ours on a device, in the order in which they were wanted."""
         return [(wish_id, self.wishes[wish_id]) for wish_id in self._ids.get(lane.smartlock_id, ())]
 
+    def has_wishes(self, lane: KeypadLane) -> bool:
+        """Whether there are any."""
+        return bool(self._ids.get(lane.smartlock_id))
+
     def pending(self, lane: KeypadLane) -> tuple[str, ...]:
         """Those of them that are not as wanted yet."""
         return tuple(self._pending.get(lane.smartlock_id, ()))
@@ -138,7 +142,14 @@ class KeypadTable:
         """The device is woken to be read."""
         spent = self.syncs.get(str(lane.smartlock_id))
         self.syncs[str(lane.smartlock_id)] = KeypadSyncs(1 if spent is None else spent.count + 1, now.wall)
-        lane.synced = now.monotonic
+        lane.synced, lane.synced_before = now.monotonic, None if spent is None else spent.last
+        self.is_changed = True
+
+    def refund_sync(self, lane: KeypadLane) -> None:
+        """The cloud has not taken it: it costs nothing, though this process does not try at once again."""
+        spent = self.syncs.pop(str(lane.smartlock_id), None)
+        if spent is not None and spent.count > 1:
+            self.syncs[str(lane.smartlock_id)] = KeypadSyncs(spent.count - 1, lane.synced_before or spent.last)
         self.is_changed = True
 
     def touch(self, lane: KeypadLane) -> None:

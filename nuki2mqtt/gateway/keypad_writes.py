@@ -183,6 +183,8 @@ class KeypadWrites:
             lane.locked = 0
         lane.written = now.monotonic
         if call.kind is CallKind.SYNC:
+            if isinstance(answer, WebError) and not answer.may_have_acted:
+                self._table.refund_sync(lane)
             lane.begin_check(Check(wish_id, call.kind), now.monotonic, SYNC_LOOKS_S)
             return
         wish = self._table.wishes.get(wish_id)

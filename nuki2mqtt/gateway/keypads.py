@@ -137,7 +137,7 @@ class Keypads:
     def hint(self, smartlock_id: int, now: Moment) -> list[KeypadStep]:
         """Something may have changed there (a webhook): it is read, if codes of ours are there."""
         lane = self._table.lanes.get(smartlock_id)
-        if lane is not None and self._table.wishes_of(lane) and lane.check is None:
+        if lane is not None and self._table.has_wishes(lane) and lane.check is None:
             lane.looks = lane.looks or [now.monotonic + _HINT_S]
         return self._flush()
 
@@ -170,7 +170,7 @@ class Keypads:
         yield self._expiry_due
         if lane.looks:
             yield lane.looks[0]
-        if self._table.wishes_of(lane):
+        if self._table.has_wishes(lane):
             yield lane.audit_due
         if lane.check is None and lane.is_online:
             for wish_id in self._table.pending(lane):
@@ -244,8 +244,7 @@ class Keypads:
             self._table.touch(lane)
 
     def _listed(self, lane: KeypadLane, listing: tuple[Authorization, ...], now: Moment, *, is_complete: bool) -> None:
-        before = {one.id: one for one in lane.listing or ()}
-        lane.listing = listing
+        before = lane.take_list(listing)
         self._table.touch(lane)
         for wish_id, wish in self._table.wishes_of(lane):
             found = lane.find(wish, self._table.owned(lane))
@@ -281,7 +280,7 @@ class Keypads:
                 self._writes.read_list(lane, now)
             elif not any(self._writes.write(lane, wish_id, now) for wish_id in due):
                 self._table.touch(lane)
-        elif lane.audit_due <= at and self._table.wishes_of(lane):
+        elif lane.audit_due <= at and self._table.has_wishes(lane):
             self._writes.read_list(lane, now)
 
     def _flush(self) -> list[KeypadStep]:

@@ -1,6 +1,7 @@
 """What is asked of the cloud for a keypad code, when, and what is said of it; the cloud is the simulated one."""
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from nuki2mqtt.protocol.keypad_payloads import KeypadOrder
 from nuki2mqtt.simulator.keypad import OLD_CAPACITY
 from nuki2mqtt.simulator.web import CloudTiming, Conduct
 from nuki2mqtt.simulator.web_faults import Write
-from tests.stories.keypad_world import BEGAN, KeypadWorld, chance
+from tests.stories.keypad_world import BEGAN, TOKEN, KeypadWorld, chance
 
 CODE, OTHER, THIRD = "839275", "746913", "594836"
 LOCK = 0x3ED0AFC5
@@ -123,6 +124,17 @@ def test_a_change_sends_the_whole_code_with_all_five_fields_of_its_schedule(worl
         "allowedFromTime": 480,
         "allowedUntilTime": 1085,
     }
+
+
+def test_only_a_change_renames(world: KeypadWorld) -> None:
+    entry = next(one.id for one in with_code(world).known.auths if one.shown.name == "Anna")
+    world.order("disable", "Annika", id=entry)
+    world.run(60)
+    assert world.on_lock() == {"Anna": f"({CODE})"}
+
+    world.order("update", "Annika", id=entry)
+    world.run(60)
+    assert world.on_lock() == {"Annika": f"({CODE})"}
 
 
 def test_a_change_that_changes_nothing_is_looked_up_and_not_written(world: KeypadWorld) -> None:
@@ -546,6 +558,92 @@ def test_a_list_without_anybody_is_no_answer(world: KeypadWorld) -> None:
 
     assert world.phases() == {"Anna": ("active", None)}
     assert world.writes() == []
+
+
+def test_a_sync_that_the_token_may_not_order_costs_nothing_and_holds_nothing_up(world: KeypadWorld) -> None:
+    with_code(world)
+    world.cloud.tokens[TOKEN] -= {"smartlock.action"}
+    with world.cloud.faults.lost_writes(kind=Write.DELETE):
+        world.order("delete", "Anna", transaction="t")
+        world.run(100)
+    world.run(600)
+
+    assert world.writes() == [DELETE, SYNC, DELETE]
+    assert world.steps("t")[-1] == ("deleted", None)
+    assert (world.keypads.syncs(world.known.smartlock_id), world.saved.syncs) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "reason"),
+    [
+        (400, "The supplied value '13' for parameter 'type' is not valid", "no_keypad"),
+        (400, "The supplied value 'x' for parameter 'name' is not valid", "cloud_said_no"),
+        (402, None, "upgrade_required"),
+        (403, None, "not_allowed"),
+        (405, None, "not_allowed"),
+        (426, None, "upgrade_required"),
+    ],
+)
+def test_a_clear_no_ends_a_creation(world: KeypadWorld, status: int, detail: str | None, reason: str) -> None:
+    body = json.dumps({"detailMessage": detail, "stackTrace": [], "suppressedExceptions": []}).encode()
+    world.create("Anna", CODE, transaction="t")
+    world.run(0.1)
+    with world.cloud.faults.garbage(AUTHS, body, status=status):
+        world.run(0.3)
+    world.run(600)
+
+    assert world.writes() == [CREATE]
+    assert world.steps("t")[-1] == ("failed", reason)
+    [wish] = world.saved.wishes.values()
+    assert (wish.sent_code, wish.attempts) == (None, 0)
+
+
+def test_what_the_cloud_would_not_have_us_touch_is_looked_up_first(world: KeypadWorld) -> None:
+    body = b'{"stackTrace":[],"suppressedExceptions":[]}'
+    with_code(world)
+    with world.cloud.faults.garbage(AUTH, body, status=403):
+        world.order("disable", "Anna", transaction="a")
+        world.run(60)
+        assert world.steps("a")[-1] == ("failed", "not_allowed")
+
+        world.order("delete", "Anna", transaction="b")
+        world.run(0.3)
+        world.known.auths.delete_later(next(one for one in world.known.auths if one.shown.name == "Anna"))
+        world.run(60)
+
+    assert world.steps("b") == [("delete_pending", None), ("deleted", None)]
+
+
+def test_a_newer_order_has_its_turn_when_the_former_one_was_seen(world: KeypadWorld) -> None:
+    with_code(world).order("disable", "Anna", transaction="a")
+    world.run(1)
+    world.order("enable", "Anna", transaction="b")
+    world.run(60)
+
+    assert world.steps("a") == [("update_pending", None), ("failed", "superseded")]
+    assert world.steps("b") == [("update_pending", None), ("active", None)]
+    assert world.writes() == [UPDATE, UPDATE]
+    assert world.on_lock() == {"Anna": CODE}
+
+
+def test_a_late_change_of_ours_is_put_right_by_us(world: KeypadWorld) -> None:
+    """The first change comes only after the second one was found to be there already."""
+    with_code(world)
+    with world.cloud.faults.silent(AUTH):  # nobody knows that it was not taken
+        world.order("disable", "Anna")
+        world.run(1)
+    world.order("enable", "Anna", transaction="b")
+    world.run(200)
+    assert world.steps("b")[-1] == ("active", None)
+
+    entry = next(one for one in world.known.auths if one.shown.name == "Anna")
+    world.known.auths.update_later(entry, {"enabled": False}, None)
+    world.run(10)
+    world.keypads.hint(world.known.smartlock_id, world.moment())
+    world.run(60)
+
+    assert world.on_lock() == {"Anna": CODE}
+    assert world.phases() == {"Anna": ("active", None)}
 
 
 # --- Time -------------------------------------------------------------------------------------------------------------
