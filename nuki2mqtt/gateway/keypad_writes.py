@@ -129,7 +129,8 @@ class KeypadWrites:
         elif wish.phase is KeypadPhase.DELETE_PENDING and found is not None:
             request = AuthorizationDeleteRequest(lane.smartlock_id, found.id)
         else:
-            return False  # the next list decides
+            lane.next_try[wish_id] = now.monotonic + _LATE_LOOK_S  # the list was not complete: another one decides
+            return False
         self._table.put(lane, wish_id, replace(wish, attempts=wish.attempts + 1))
         self._ask(lane, _KINDS[wish.phase], request, now, wish_id, is_first=is_first)
         return True

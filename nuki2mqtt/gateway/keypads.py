@@ -170,9 +170,11 @@ class Keypads:
         yield self._expiry_due
         if lane.looks:
             yield lane.looks[0]
+        if lane.check is not None:
+            return  # nothing else has its turn
         if self._table.has_wishes(lane):
             yield lane.audit_due
-        if lane.check is None and lane.is_online:
+        if lane.is_online:
             for wish_id in self._table.pending(lane):
                 yield lane.next_try.get(wish_id, lane.born)
 

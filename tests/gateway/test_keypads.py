@@ -353,8 +353,6 @@ def test_a_failed_code_can_be_created_again_under_its_name(world: KeypadWorld) -
 
 
 def test_a_time_out_is_looked_up_before_anything_is_sent_again(world: KeypadWorld) -> None:
-    with world.cloud.faults.silent(AUTHS, acts=True):
-        world.keypads.hear_codes(world.known.smartlock_id, (), world.at, world.moment())
     world.create("Anna", CODE, transaction="t")
     world.run(0.1)
     with world.cloud.faults.silent(AUTHS, acts=True):
@@ -646,6 +644,30 @@ def test_a_late_change_of_ours_is_put_right_by_us(world: KeypadWorld) -> None:
     assert world.phases() == {"Anna": ("active", None)}
 
 
+def test_a_list_that_is_not_complete_deletes_nothing(world: KeypadWorld) -> None:
+    with_code(world)
+    with world.cloud.faults.garbage(AUTHS, b'[{"id":"65219648fe00000000000d01","type":0},5]'):
+        world.order("delete", "Anna", transaction="t")
+        world.run(3 * HOUR)
+        assert world.steps("t") == [("delete_pending", None)]
+    world.run(600)
+
+    assert world.steps("t")[-1] == ("deleted", None)
+    assert world.on_lock() == {}
+
+
+def test_a_look_that_nobody_answers_goes_on_past_the_next_audit(world: KeypadWorld) -> None:
+    with_code(world).run(5.9 * HOUR)
+    world.order("delete", "Anna", transaction="t")
+    world.run(0.3)
+    with world.cloud.faults.silent(AUTHS):
+        world.run(12 * HOUR)
+        assert world.writes() == [DELETE]
+    world.run(400)
+
+    assert world.steps("t")[-1] == ("deleted", None)
+
+
 # --- Time -------------------------------------------------------------------------------------------------------------
 
 
@@ -663,7 +685,7 @@ def test_an_expired_code_is_removed_after_a_day(world: KeypadWorld) -> None:
 def test_a_clock_that_nobody_believes_takes_away_no_code(world: KeypadWorld) -> None:
     world.create("Anna", CODE, schedule=Schedule(ends=datetime.fromtimestamp(BEGAN + HOUR, UTC)))
     world.run(60)
-    far = Moment(world.at + 2 * HOUR, world.moment().wall + timedelta(days=400), is_synchronised=False)
+    far = Moment(BEGAN + world.at + 2 * HOUR, world.moment().wall + timedelta(days=400), is_synchronised=False)
 
     assert [step for step in world.keypads.handle_timer(far) if isinstance(step, AskCloud)] == []
     assert world.phases() == {"Anna": ("active", None)}
