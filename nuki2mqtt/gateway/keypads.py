@@ -81,6 +81,8 @@ class Keypads:
         wish_id, wish = wanted
         wish_id = table.new_id(smartlock_id, now) if wish_id is None else wish_id
         results.accept(wish_id, smartlock_id, order, reply, now.monotonic)
+        table.is_changed = True  # also where the same is wanted as before
+        table.touch(lane)
         lane.next_try.pop(wish_id, None)
         lane.conflicts.discard(wish_id)
         lane.denied.discard(wish_id)

@@ -740,6 +740,15 @@ def test_a_kill_at_any_step_of_a_deletion(fuse: int) -> None:
     assert world.saved.operations == {}
 
 
+def test_an_order_that_wants_what_is_wanted_already_is_saved_too(world: KeypadWorld) -> None:
+    world.create("Anna", CODE, transaction="a")
+    order = KeypadOrder(op=KeypadOp.UPDATE, name="Anna", code=Secret(CODE), transaction="b")
+    steps = world.keypads.order(world.known.smartlock_id, order, world.moment())
+
+    assert [type(step) for step in steps] == [SaveWishes, SayResult, SayResult]
+    assert [one.is_ended for one in world.keypads.remember().operations.values()] == [True, False]
+
+
 def test_nothing_is_said_twice_and_nothing_is_asked_at_rest(world: KeypadWorld) -> None:
     with_code(world)
     was = len(world.lists)
