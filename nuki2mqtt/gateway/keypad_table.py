@@ -15,6 +15,7 @@ from nuki2mqtt.model.keypad_rules import KeypadProblem
 from nuki2mqtt.protocol.keypad_payloads import KeypadEntry
 
 _LIKE_A_CODE = re.compile(r"[0-9]{4,}")
+_FIRST_AUDIT_S = 1.0
 # Where an order ends.
 _RESTS = frozenset({KeypadPhase.ACTIVE, KeypadPhase.FAILED, KeypadPhase.NEEDS_REVIEW})
 
@@ -35,9 +36,12 @@ class KeypadTable:
         self._logs: list[Log] = []
         self._made = 0
         for wish_id, wish in memory.wishes.items():
-            lane = self.lanes.get(wish.smartlock_id) or self.add_lane(wish.smartlock_id, now.monotonic)
+            lane = self.lanes.get(wish.smartlock_id)
+            if lane is None:
+                first_s = _FIRST_AUDIT_S * len(self.lanes)  # five hundred devices need not be read at once
+                lane = self.add_lane(wish.smartlock_id, now.monotonic)
+                lane.audit_due = now.monotonic + first_s
             self._index(wish_id, wish)
-            lane.looks = lane.looks or [now.monotonic]
             if wish.phase in PENDING and (wish.attempts or wish.sent_code is not None):
                 # The former process may have sent it just now.
                 lane.look(now.monotonic, LOOKS_S)

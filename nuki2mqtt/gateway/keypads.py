@@ -125,23 +125,33 @@ class Keypads:
         return self._flush()
 
     def hear_codes(
-        self, smartlock_id: int, codes: Iterable[Authorization], asked: float, now: Moment
+        self, smartlock_id: int, codes: tuple[Authorization, ...], asked: float, now: Moment
     ) -> list[KeypadStep]:
-        """A complete list of a device's keypad codes that somebody else asked for, at this monotonic time."""
+        """A list of a device's keypad codes that somebody else asked for, at this monotonic time.
+
+        It never proves that a code of ours is gone: where it lacks one, we look ourselves.
+        """
         lane = self._lane(smartlock_id, now)
         is_late = asked < lane.written or (lane.call is not None and lane.call.kind is not CallKind.LIST)
-        if not is_late:
+        if not self._table.owned(lane) <= {one.id for one in codes}:
+            self._look(lane, now)
+        elif not is_late:
+            lane.audit_due = now.monotonic + AUDIT_S
             others = [one for one in lane.listing or () if not one.is_keypad_code]
-            self._listed(lane, (*others, *codes), now, is_complete=True)
+            self._listed(lane, (*others, *codes), now, is_complete=False)
             self._advance(lane, now)
         return self._flush()
 
     def hint(self, smartlock_id: int, now: Moment) -> list[KeypadStep]:
         """Something may have changed there (a webhook): it is read, if codes of ours are there."""
         lane = self._table.lanes.get(smartlock_id)
-        if lane is not None and self._table.has_wishes(lane) and lane.check is None:
-            lane.looks = lane.looks or [now.monotonic + _HINT_S]
+        if lane is not None:
+            self._look(lane, now)
         return self._flush()
+
+    def _look(self, lane: KeypadLane, now: Moment) -> None:
+        if self._table.has_wishes(lane) and lane.check is None:
+            lane.looks = lane.looks or [now.monotonic + _HINT_S]
 
     def used(self, smartlock_id: int, auth_id: str, now: Moment) -> list[KeypadStep]:
         """The log says that this entry opened: a one-time code goes."""

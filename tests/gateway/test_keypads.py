@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from nuki2mqtt.gateway.keypad_orders import RESERVE
 from nuki2mqtt.gateway.keypad_steps import AskCloud, SaveWishes, SayResult
 from nuki2mqtt.gateway.keypads import Keypads
 from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.model.keypad_order import KeypadOp, KeypadPhase
 from nuki2mqtt.model.schedule import DailyWindow, Schedule, Weekday
 from nuki2mqtt.model.secret import Secret
@@ -738,6 +740,42 @@ def test_a_kill_at_any_step_of_a_deletion(fuse: int) -> None:
 
     assert world.on_lock() == ({"Anna": CODE} if fuse == 0 else {})
     assert world.saved.operations == {}
+
+
+def test_many_devices_are_not_read_all_at_once_and_not_where_somebody_else_did(world: KeypadWorld) -> None:
+    with_code(world)
+    [wish] = world.saved.wishes.values()
+    many = {str(number): replace(wish, smartlock_id=number) for number in range(1, 501)}
+    now = world.moment()
+    keypads = Keypads(replace(world.saved, wishes=many), now, entropy=chance)
+    assert [step.smartlock_id for step in keypads.handle_timer(now) if isinstance(step, AskCloud)] == [1]
+
+    later = Moment(now.monotonic + 2.0, now.wall, is_synchronised=True)
+    listed = (Authorization(id=wish.auth_id or "", type=13, name="Anna", code=Secret(CODE), enabled=True),)
+    keypads.hear_codes(2, listed, now.monotonic, later)
+
+    assert [step.smartlock_id for step in keypads.handle_timer(later) if isinstance(step, AskCloud)] == [3]
+
+
+def test_a_list_of_somebody_else_shows_codes_and_proves_no_absence(world: KeypadWorld) -> None:
+    with_code(world)
+    [listed] = [one for one in world.keypads.entries(world.known.smartlock_id) if one.id]
+    foreign = Authorization(id="65219648fe00000000000d01", type=13, name="Owner", code=Secret(OTHER), enabled=True)
+    ours = replace(foreign, id=listed.id or "", name="Anna", code=Secret(CODE), lock_count=3)
+
+    world.run(1)
+    world.carry_out(
+        world.keypads.hear_codes(world.known.smartlock_id, (ours, foreign), BEGAN + world.at, world.moment())
+    )
+    assert world.phases() == {"Anna": ("active", None), "Owner": ("foreign", None)}
+    assert world.keypads.entries(world.known.smartlock_id)[0].uses == 3
+
+    world.carry_out(world.keypads.hear_codes(world.known.smartlock_id, (), BEGAN + world.at, world.moment()))
+    assert world.phases() == {"Anna": ("active", None), "Owner": ("foreign", None)}
+    world.run(10)
+
+    assert len(world.reads()) == 1
+    assert world.phases() == {"Anna": ("active", None)}
 
 
 def test_an_order_that_wants_what_is_wanted_already_is_saved_too(world: KeypadWorld) -> None:
