@@ -63,7 +63,8 @@ def _time(value: Any, _: Any) -> datetime:
     return at
 
 
-_converter = Converter(detailed_validation=False)
+# Sets in an order of their own, so that equal memories are equal files.
+_converter = Converter(detailed_validation=False, unstruct_collection_overrides={frozenset: sorted})
 _converter.register_structure_hook(str, _exactly(str))
 _converter.register_structure_hook(int, _exactly(int))
 _converter.register_structure_hook(bool, _exactly(bool))

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.gateway.keypad_wishes import KeypadOperation, KeypadSyncs, KeypadWish
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
@@ -106,7 +107,8 @@ class Memory:
     """Everything that outlives the process.
 
     `retired_topics` are slugs never to be reused by chance, `journal` the commands that were accepted.
-    `announced` is what Home Assistant was told of: by discovery topic, component keys with their platforms.
+    `announced` is what Home Assistant was told of: by discovery topic, component keys with their platforms. The keypad
+    tables are those of `keypad_wishes.KeypadMemory`.
     """
 
     bridges: dict[str, BridgeMemory] = field(default_factory=dict)
@@ -114,6 +116,9 @@ class Memory:
     retired_topics: dict[str, NukiId] = field(default_factory=dict)
     journal: dict[str, JournalEntry] = field(default_factory=dict)
     announced: dict[str, dict[str, str]] = field(default_factory=dict)
+    keypad_wishes: dict[str, KeypadWish] = field(default_factory=dict)
+    keypad_operations: dict[str, KeypadOperation] = field(default_factory=dict)
+    keypad_syncs: dict[str, KeypadSyncs] = field(default_factory=dict)
 
 
 # --- Events -------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class KeypadReason(StrEnum):
     """Why an order was refused, waits or failed, beside the rules (`keypad_rules.KeypadProblem`).
 
     `CODE_NEEDED`: a code that is drawn would be told to nobody, as codes are not published. `NO_CHANCE`: chance gave
-    none.
+    none. `SUPERSEDED`: a newer order for the same code took its place.
     """
 
     BAD_PAYLOAD = "bad_payload"
@@ -68,3 +68,4 @@ class KeypadReason(StrEnum):
     CHANGED_ELSEWHERE = "changed_elsewhere"
     GONE = "gone"
     NO_CHANCE = "no_chance"
+    SUPERSEDED = "superseded"

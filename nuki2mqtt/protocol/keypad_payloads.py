@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from nuki2mqtt.model.command import Status
 from nuki2mqtt.model.keypad_order import KeypadOp, KeypadPhase, KeypadReason
 from nuki2mqtt.model.keypad_rules import KeypadProblem
 from nuki2mqtt.model.schedule import ALWAYS, EVERY_DAY, DailyWindow, Schedule, Weekday, instant_of
@@ -25,7 +26,8 @@ _MOST_CODE_CHARS = 32
 _MOST_ID_CHARS = 64
 _MOST_DAYS = 50
 _MOST_KEY_CHARS = 32
-_KEYS = frozenset({"op", "id", "name", "new_name", "code", "enabled", "schedule", "transaction"})
+_SHORTEST_LIFE_S, _LONGEST_LIFE_S = 60, 366 * 86_400
+_KEYS = frozenset({"op", "id", "name", "new_name", "code", "enabled", "schedule", "once", "life_s", "transaction"})
 _SCHEDULE_KEYS = frozenset({"from", "until", "weekdays", "daily"})
 _DAILY_KEYS = frozenset({"from", "until"})
 _OPS = {fold(op): op for op in KeypadOp}
@@ -38,6 +40,14 @@ _DAYS = {str(day): day for day in Weekday} | {
     "saturday": Weekday.SAT,
     "sunday": Weekday.SUN,
 }
+# The same words as in the results of commands.
+_STATUSES = {
+    KeypadPhase.ACTIVE: Status.CONFIRMED,
+    KeypadPhase.DELETED: Status.CONFIRMED,
+    KeypadPhase.FAILED: Status.FAILED,
+    KeypadPhase.NEEDS_REVIEW: Status.FAILED,
+    KeypadPhase.REFUSED: Status.REFUSED,
+}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.{0,30}")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])")
 _WINDOW = re.compile(r"\s*([0-9:]{4,5})\s*[-\u2013]\s*([0-9:]{4,5})\s*")
@@ -48,6 +58,7 @@ class KeypadOrder:
     """What `keypad/set` asks for. None is "not said": a change leaves it as it is, a new code has its default.
 
     `id` or, without it, `name` says which code is meant; with an `id`, or as `new_name`, a name is a new one.
+    `once`: a new code is to go when it was used; `life_s`: a new code ends so many seconds after the order.
     `transaction` is any JSON value.
     """
 
@@ -58,6 +69,8 @@ class KeypadOrder:
     code: Secret | None = None
     enabled: bool | None = None
     schedule: Schedule | None = None
+    once: bool = False
+    life_s: int | None = None
     transaction: Any = None
 
 
@@ -88,8 +101,10 @@ def _order(op: KeypadOp | None, request: RequestOrder, zone: tzinfo | None) -> K
         name=_text(values, "name", _MOST_NAME_CHARS),
         new_name=_text(values, "new_name", _MOST_NAME_CHARS),
         code=_code(values.get("code")),
-        enabled=_flag(values.get("enabled")),
+        enabled=_flag(values, "enabled"),
         schedule=parse_schedule(values["schedule"], zone) if "schedule" in values else None,
+        once=_flag(values, "once") or False,
+        life_s=_life(values.get("life_s")),
         transaction=request.transaction,
     )
     if order.name is None and (op is KeypadOp.CREATE or order.id is None):
@@ -101,6 +116,10 @@ def _order(op: KeypadOp | None, request: RequestOrder, zone: tzinfo | None) -> K
     is_change = op in {KeypadOp.CREATE, KeypadOp.UPDATE}
     if not is_change and any(one is not None for one in (order.code, order.enabled, order.schedule, order.new_name)):
         raise BadCommand(f'"{op}" changes nothing else')
+    if op is not KeypadOp.CREATE and (order.once or order.life_s is not None):
+        raise BadCommand('only a new code can have "once" or "life_s"')
+    if order.life_s is not None and order.schedule is not None and order.schedule.ends is not None:
+        raise BadCommand('"life_s" and "until" both say when it ends')
     return order
 
 
@@ -131,10 +150,19 @@ def _code(value: Any) -> Secret | None:
     return Secret(text.strip())
 
 
-def _flag(value: Any) -> bool | None:
+def _flag(values: dict[str, Any], key: str) -> bool | None:
+    value = values.get(key)
     if value is None or isinstance(value, bool):
         return value
-    raise BadCommand('"enabled" must be true or false')
+    raise BadCommand(f'"{key}" must be true or false')
+
+
+def _life(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and _SHORTEST_LIFE_S <= value <= _LONGEST_LIFE_S:
+        return value
+    raise BadCommand(f'"life_s" must be a whole number of seconds from {_SHORTEST_LIFE_S} to {_LONGEST_LIFE_S}')
 
 
 # --- Schedules --------------------------------------------------------------------------------------------------------
@@ -280,6 +308,7 @@ def render_keypad_result(result: KeypadResult, *, publish_codes: bool) -> bytes:
         {
             "transaction": result.transaction,
             "op": result.op,
+            "status": _STATUSES.get(result.phase, Status.ACCEPTED),
             "phase": result.phase,
             "id": result.id,
             "name": result.name,

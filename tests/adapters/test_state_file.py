@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from nuki2mqtt.adapters.state_file import (
     write_pairing,
 )
 from nuki2mqtt.errors import StateFileError, UnreadableBody
+from nuki2mqtt.gateway.keypad_wishes import KeypadOperation, KeypadSyncs, KeypadWish
 from nuki2mqtt.gateway.vocabulary import BridgeMemory, BridgePaired, DeviceMemory, Memory
 from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.keypad_order import KeypadOp, KeypadPhase
+from nuki2mqtt.model.schedule import DailyWindow, Schedule, Weekday
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_auth import AuthMode
 
@@ -39,6 +43,32 @@ MEMORY = Memory(
     devices={NukiId(0x1A2B3C4D): FRONT_DOOR},
     retired_topics={"old_door": NukiId(1)},
     announced={"homeassistant/device/nuki2mqtt_1A2B3C4D/config": {"lock": "lock", "unlatch": "button"}, "ha/x": {}},
+    keypad_wishes={
+        "18233733061 1": KeypadWish(
+            smartlock_id=18233733061,
+            name="K\u00e4the",
+            phase=KeypadPhase.UPDATE_PENDING,
+            enabled=False,
+            schedule=Schedule(
+                begins=datetime(2026, 12, 1, 8, 30, tzinfo=UTC),
+                weekdays=frozenset({Weekday.SUN, Weekday.MON}),
+                daily=DailyWindow(480, 1085),
+            ),
+            code=Secret("839275"),
+            auth_id="65219648fe00000000000d01",
+            reason="not_confirmed",
+            attempts=2,
+            once=True,
+            confirmed=datetime(2026, 12, 2, tzinfo=UTC),
+        ),
+        "18233733061 2": KeypadWish(smartlock_id=18233733061, name="Ben", phase=KeypadPhase.ACTIVE),
+    },
+    keypad_operations={
+        "18233733061 1 1": KeypadOperation(
+            wish_id="18233733061 1", smartlock_id=18233733061, op=KeypadOp.DISABLE, transaction='{"n":1}'
+        )
+    },
+    keypad_syncs={"18233733061": KeypadSyncs(3, datetime(2026, 12, 2, tzinfo=UTC))},
 )
 LATER = Memory(devices={NukiId(2): DeviceMemory("garage", "Garage", 2)})
 
@@ -201,6 +231,60 @@ def test_the_file_of_a_version_that_remembered_no_announcements_is_read(folder: 
     assert found.problems == ()
 
 
+def test_the_file_of_a_version_that_knew_no_keypads_is_read() -> None:
+    data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
+    for field in [field for field in data if field.startswith("keypad_")]:
+        del data[field]
+
+    found = read_state(json.dumps(data).encode())
+
+    assert found.memory == replace(MEMORY, keypad_wishes={}, keypad_operations={}, keypad_syncs={})
+    assert found.dropped == ()
+
+
+def test_a_keypad_wish_as_it_is_written() -> None:
+    data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
+
+    assert data["keypad_wishes"]["18233733061 1"] == {
+        "smartlock_id": 18233733061,
+        "name": "K\u00e4the",
+        "phase": "update_pending",
+        "enabled": False,
+        "schedule": {
+            "begins": "2026-12-01T08:30:00+00:00",
+            "ends": None,
+            "weekdays": ["mon", "sun"],
+            "daily": {"from_minute": 480, "until_minute": 1085},
+        },
+        "code": "839275",
+        "auth_id": "65219648fe00000000000d01",
+        "reason": "not_confirmed",
+        "attempts": 2,
+        "sent_name": None,
+        "sent_code": None,
+        "once": True,
+        "revived": False,
+        "confirmed": "2026-12-02T00:00:00+00:00",
+    }
+
+
+def test_keypad_entries_of_another_version_lose_only_themselves() -> None:
+    data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
+    wish = data["keypad_wishes"]["18233733061 2"]
+    data["keypad_wishes"] |= {
+        "a": wish | {"later": 1},
+        "b": wish | {"phase": "unheard of"},
+        "c": wish | {"schedule": {"weekdays": ["x"]}},
+        "d": {"smartlock_id": 1},
+        "e": wish | {"confirmed": "2026-12-02T00:00:00"},
+    }
+
+    found = read_state(json.dumps(data).encode())
+
+    assert set(found.memory.keypad_wishes) == {*MEMORY.keypad_wishes, "a"}
+    assert [one.split()[1] for one in found.dropped] == ["'b'", "'c'", "'d'", "'e'"]
+
+
 def test_one_broken_entry_loses_only_itself(folder: Path) -> None:
     saved(folder, MEMORY)
     path = folder / "state.json"
@@ -242,7 +326,8 @@ keys = st.text() | st.sampled_from(
 @given(st.dictionaries(keys, json_values | st.dictionaries(keys, json_values)))
 def test_any_entries_are_read_or_dropped(entries: dict[str, Any]) -> None:
     frame = {"version": 1, "seed": "0badcafe", "callback_secret": "0" * 32}
-    for name in ("bridges", "devices", "retired_topics", "announced", "journal"):
+    keypads = ("keypad_wishes", "keypad_operations", "keypad_syncs")
+    for name in ("bridges", "devices", "retired_topics", "announced", "journal", *keypads):
         contents = read_state(json.dumps(frame | {name: entries}).encode())
         assert len(getattr(contents.memory, name)) + len(contents.dropped) <= len(entries)
         again = read_state(render_state(contents))
