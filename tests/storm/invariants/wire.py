@@ -165,7 +165,8 @@ class OnlyWhereAllowed(Invariant):
         if self.world.spec.is_learnt:
             return
         if call.bridge in self.world.bridges:
-            if call.path == "/info" and call.answer is not None and call.answer.status == 200:
+            # Who goes on asking has taken the answer to its first question, and was not killed or silenced meanwhile.
+            if call.path != "/info" and call.answer is not None and call.answer.status == 200:
                 self._met.add((call.computer.name, call.host))
         elif call.path != "/info" and (call.computer.name, call.host) in self._met:
             # Whoever never met ours cannot tell it from another; nor can anybody between two answered requests:
