@@ -83,7 +83,8 @@ async def search(plan: SearchPlan) -> Search:
     for one in candidates:
         if one.link in plan.followed:
             # Who lives there is known; what else is announced of the place is not true.
-            known = one if one.ids <= plan.followed_ids else replace(one, bridge_id=None, server_id=None)
+            is_known = one.bridge_id is None or one.bridge_id in plan.followed_ids
+            known = one if is_known else replace(one, bridge_id=None, server_id=None)
             tried.append(Tried(known, Verdict.BRIDGE, "is followed already"))
         elif one.ids & plan.followed_ids:
             text = "calls itself like a Bridge that answers at its own address; not asked"

@@ -37,9 +37,9 @@ async def meet(home: Home, witness: Witness, tell: Tell) -> list[str]:
     missed: list[str] = []
     for one in home.bridges:
         address = BridgeSettings(host=one.server.host, port=one.server.port).link
-        if one.id in found:
-            tell(f"found by mDNS: Bridge {one.id} at {found[one.id]}")
-            if await meeting.pair(one):
+        if address in found:
+            tell(f"found by mDNS: Bridge {one.id} at {address}")
+            if await meeting.pair(one, address):
                 continue
             tell(f"the pairing with Bridge {one.id} did not succeed")
         else:
@@ -57,25 +57,22 @@ class _Meeting:
         self._tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
         self._asked = 0
 
-    async def find(self) -> dict[str, str]:
-        """The addresses of the Bridges that were found by mDNS, by ID."""
+    async def find(self) -> set[str]:
+        """The addresses of the Bridges that were found by mDNS; another demo on this computer has the same IDs."""
         online = Expected("the gateway is online", self._tree.gateway_state, "online")
         await self._witness.wait_for([online], patience_s=FIND_S)
         self._tell("the gateway knows no Bridge yet, and searches by mDNS (some seconds)")
         answer = await self._ask("find", {}, FIND_S)
         data = answer.get("data")
         bridges = data.get("bridges", []) if isinstance(data, dict) else []
-        return {
-            one["bridge_id"]: f"{one['host']}:{one['port']}"
-            for one in bridges
-            if How.MDNS in one["found_by"] and one["bridge_id"] is not None
-        }
+        found = [one for one in bridges if How.MDNS in one["found_by"]]
+        return {place for one in found for place in (f"{one['host']}:{one['port']}", *one["also"])}
 
-    async def pair(self, one: ServedBridge) -> bool:
+    async def pair(self, one: ServedBridge, address: str) -> bool:
         """Ask for the token, and press the button when it is waited for."""
         for _ in range(MOST_ATTEMPTS):
             pressing = asyncio.create_task(self._press(one), name="button")
-            answer = await self._ask("pair", {"bridge": one.id}, PAIR_S)
+            answer = await self._ask("pair", {"bridge": address}, PAIR_S)
             pressing.cancel()
             if answer.get("status") == "ok":
                 self._tell(f"Bridge {one.id} is paired")

@@ -65,9 +65,10 @@ class Announcements:
                 continue
             del self._removals[topic]
             if removal.then is None:
-                del self._announced[topic]
+                self._announced.pop(topic, None)
             else:
-                kept = {key: value for key, value in self._announced[topic].items() if key not in removal.gone}
+                known = self._announced.get(topic, {})
+                kept = {key: value for key, value in known.items() if key not in removal.gone}
                 self._announced[topic] = kept | removal.then.platforms
                 self._publications.say(topic, removal.then.payload, Rank.DISCOVERY)
 

@@ -183,8 +183,11 @@ class Lane:
             if one.end is not None and not one.end.may_have_acted:
                 continue
             if one.action is command.action:
-                # From the last copy: of what goes round between brokers one comes again and again.
-                return one if command.came - max(one.came, one.copied) <= JOIN_S else None
+                # From the last copy: of what goes round between brokers one comes again and again. What failed may be
+                # tried again all the same.
+                has_failed = one.end is not None and one.end.status is Status.FAILED
+                since = one.came if has_failed else max(one.came, one.copied)
+                return one if command.came - since <= JOIN_S else None
             if one is not self.queued and one.phase is not Phase.WAITING:
                 return None
         return None

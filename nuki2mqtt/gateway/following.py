@@ -101,6 +101,10 @@ class Following:
         # Of Bridges that are not in the settings now: a line commented out costs nobody a walk to the button.
         known = {name_at(memory.bridges, one.bridge.link) if settings.bridges else one.name for one in followed}
         self._others = {name: one for name, one in memory.bridges.items() if name not in known}
+        for name in known & memory.bridges.keys() if settings.bridges else ():
+            one = memory.bridges[name]
+            if one.at is not None and name_at(memory.bridges, one.at) == name and one.at not in self.links:
+                self._others[new_name(one.at, {*self.links, *self._others})] = one  # it has moved away from there
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
         # At which path, and from which host, the callback door expects each Bridge.
         self._expected_at: dict[str, tuple[str, str]] = {}
@@ -238,7 +242,7 @@ class Following:
         self._remembered = None
         link = self._at(event.link)
         if link is None and (self._settings.bridges or len(self.links) >= BRIDGES_LIMIT):
-            self._others[event.link] = BridgeMemory(token=event.token)
+            self._keep(event)
             text = f"A token for {event.link} is kept, but no such Bridge is configured: add it to `bridges`."
             return [Log(Level.WARNING, text)]
         try:
@@ -260,9 +264,19 @@ class Following:
             link.stop()
         return [*effects, Log(Level.INFO, f"Bridge {event.link} is paired.")]
 
+    def _keep(self, event: BridgePaired) -> None:
+        """A token that nothing uses now; of that name there may be one that has moved away."""
+        former = self._others.get(event.link, BridgeMemory())
+        if former.at in {None, event.link}:
+            self._others[event.link] = BridgeMemory(token=event.token)
+        else:
+            name = new_name(event.link, {*self.links, *self._others})
+            self._others[name] = BridgeMemory(token=event.token, at=event.link)
+
     def _add(self, bridge: BridgeSettings) -> BridgeLink:
         """Follow a Bridge that was not known before."""
-        self._others.pop(bridge.link, None)
+        if self._others.get(bridge.link, BridgeMemory()).at in {None, bridge.link}:
+            self._others.pop(bridge.link, None)
         name = new_name(bridge.link, {*self.links, *self._others})
         link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), name=name, is_learnt=True)
         self.links[link.link] = link

@@ -262,8 +262,8 @@ class Projection:
     def show_gateway_again(self) -> None:
         """Say once more that we are here: somebody denied it."""
         for topic, rank in (
-            (self._tree.gateway_state, Rank.GATEWAY_STATE),
             (self._tree.gateway_info, Rank.CLAIM),
+            (self._tree.gateway_state, Rank.GATEWAY_STATE),
             (self._tree.gateway_health, Rank.GATEWAY),
         ):
             payload = self._publications.said(topic)

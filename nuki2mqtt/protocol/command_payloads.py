@@ -18,8 +18,8 @@ from nuki2mqtt.protocol.payloads import render_json
 MAX_COMMAND_BYTES = 8192
 MAX_TRANSACTION_CHARS = 1024
 MAX_WORD_CHARS = 64
-# They stand in snapshots, results, responses and events: what says everything back must not be obeyed.
-_OUR_KEYS = frozenset({"status", "evidence", "may_have_acted", "state_code", "nuki_id", "event_type"})
+# A result, a snapshot, an event of ours: what says everything back must not be obeyed.
+_OUR_KEYS = (frozenset({"status", "may_have_acted"}), frozenset({"id", "state_code"}), frozenset({"event_type", "at"}))
 # topics.md: "seconds below 1e11, else milliseconds"
 _FIRST_MILLISECONDS = 1e11
 _MAX_DEPTH = 16
@@ -90,7 +90,7 @@ def parse_command(payload: bytes) -> CommandOrder:
     if not isinstance(value, dict):
         raise BadCommand("neither a word, a number nor a JSON object")
     transaction = _transaction(value)
-    if value.keys() & _OUR_KEYS:
+    if any(keys <= value.keys() for keys in _OUR_KEYS):
         raise BadCommand("something that a gateway has said, and no command", transaction)
     if ("action" in value) == ("state" in value):
         raise BadCommand('exactly one of "action" and "state" is needed', transaction)

@@ -81,8 +81,10 @@ async def test_once_ends_by_itself_with_everything_seen(tmp_path: Path) -> None:
     async with started(tmp_path, *our("demo", "--once")) as running:
         assert await running.ended(START_S) == 0, running.text
         assert "Everything that was expected has been said on MQTT" in running.lines[-1]
+        # A Bridge may be busy for a moment, and the gateway say so.
+        text = "\n".join(line for line in running.lines if "busy (HTTP 503" not in line)
         for words in ("MISSING", "Traceback", "WARNING", "ERROR", "/callback/"):
-            assert words not in running.text
+            assert words not in text
         if "NOT FOUND" in running.text:
             pytest.skip("the loopback interface has no mDNS here")
         for bridge in ("0A1B2C3D", "0A1B2C4D"):

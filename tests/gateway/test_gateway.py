@@ -258,7 +258,7 @@ def test_an_owner_contradicts_a_foreign_offline() -> None:
     hand = followed()
     told = said(hand.tell(MqttReceived(STATE, b"offline")))
 
-    assert [topic for topic, _ in told][:3] == [STATE, INFO, HEALTH]
+    assert [topic for topic, _ in told][:3] == [INFO, STATE, HEALTH]
     assert dict(told)[STATE] == "online"
     assert "nuki2mqtt/front_door" in dict(told), "who denied us may have spoken in our devices' names, too"
 

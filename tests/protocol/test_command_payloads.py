@@ -43,8 +43,13 @@ def test_what_a_gateway_has_said_is_no_command() -> None:
     result = CommandResult(transaction="a", action="unlatch", status=Status.CONFIRMED)
     for said in (render_result(result), b'{"id":"2A2B3C4F","nuki_id":707476559,"state":"open","state_code":5}'):
         assert "has said" in str(refusal(parse_command, said))
-    for key in ("status", "evidence", "may_have_acted", "state_code", "nuki_id", "event_type"):
-        assert "has said" in str(refusal(parse_command, json.dumps({"action": "lock", key: None})))
+    event = b'{"event_type":"command_failed","at":"2026-11-22T12:00:00Z","action":"unlatch","reason":"busy"}'
+    assert "has said" in str(refusal(parse_command, event))
+
+
+@pytest.mark.parametrize("key", ["status", "nuki_id", "event_type", "id", "at"])
+def test_keys_of_other_programs_do_no_harm(key: str) -> None:
+    assert parse_command(json.dumps({"action": "lock", key: "mine"}).encode()).word == "lock"
 
 
 def refusal(parse: Callable[[bytes], object], payload: bytes | str) -> BadCommand:

@@ -509,3 +509,25 @@ def test_a_bare_opening_that_goes_round_opens_once(world: World, bridge: Simulat
     world.command("front_door", "unlatch")
     world.run(30)
     assert lock.unlatches == 2
+
+
+def test_copies_that_come_on_and_on_are_repeats_after_five_seconds_and_a_failure_may_be_tried_again(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    for _ in range(4):
+        world.command("front_door", "unlatch")
+        world.run(4)
+    told = [("accepted", None), ("accepted", "joined"), ("confirmed", None), ("confirmed", None)]
+    assert world.life("front_door") == [*told, *refused("duplicate", 2)]
+    assert lock.unlatches == 1
+    world.run(10)
+    since = world.now
+    with bridge.faults.garbage("/lockAction", b'{"success": false}'), bridge.faults.lost_orders(lock.nuki_id):
+        world.command("front_door", "unlatch")
+        world.run(1)
+    world.command("front_door", "unlatch")
+    world.run(10)
+    failed = [("accepted", None), ("failed", "bridge_said_no")]
+    assert world.life("front_door", since=since) == [*failed, *DONE]
+    assert lock.unlatches == 2

@@ -146,7 +146,7 @@ class OnlyWhereAllowed(Invariant):
     def call_ended(self, call: Call) -> None:
         """Only what was answered to us tells that somebody is there."""
         life = (call.computer.name, call.process, call.host)
-        if call.answer is None:
+        if call.answer is None or (call.path == "/info" and call.bridge not in self.world.bridges):
             self._lives.discard(life)
         elif call.bridge in self.world.bridges:
             self._lives.add(life)
@@ -165,7 +165,8 @@ class OnlyWhereAllowed(Invariant):
         if self.world.spec.is_learnt:
             return
         if call.bridge in self.world.bridges:
-            if call.path == "/info" and call.answer is not None and call.answer.status == 200:
+            # Who goes on asking has taken the answer to its first question, and was not killed or silenced meanwhile.
+            if call.path != "/info" and call.answer is not None and call.answer.status == 200:
                 self._met.add((call.computer.name, call.host))
         elif call.path != "/info" and (call.computer.name, call.host) in self._met:
             # Whoever never met ours cannot tell it from another; nor can anybody between two answered requests:
