@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.errors import BridgeError, WebError
 from nuki2mqtt.gateway.keypad_wishes import KeypadOperation, KeypadSyncs, KeypadWish
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
@@ -19,6 +19,8 @@ from nuki2mqtt.model.state import Report
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest
 from nuki2mqtt.protocol.bridge_auth import AuthMode
 from nuki2mqtt.protocol.discovery import HostName, Tried
+from nuki2mqtt.protocol.web_api import WebAnswer, WebRequest
+from nuki2mqtt.protocol.webhooks import Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,49 @@ class BridgesFound:
 
 
 @dataclass(frozen=True, slots=True)
+class WebOrdered:
+    """An order (a `CallWeb` with `not_after`) goes to the wire from this monotonic time on, and not before."""
+
+    call_id: int
+    begun: float
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswered:
+    """A call to the cloud ended; `received` is the monotonic time of that, `chance` (0 to 1) was thrown by the shell.
+
+    Chance spreads the retries of many gateways after an outage of the cloud.
+    """
+
+    call_id: int
+    answer: WebAnswer | WebError
+    received: float | None = field(default=None, compare=False)
+    chance: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReceived:
+    """The cloud posted this to us, signed with our secret; `received` is the monotonic time of that."""
+
+    hooks: tuple[Hook, ...]
+    received: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDoorOpened:
+    """Webhooks are listened for at this port."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDoorFailed:
+    """Webhooks cannot be listened for; the reason is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """SIGTERM or SIGINT: tidy up, then stop."""
 
@@ -370,6 +415,31 @@ class PairBridge:
     link: str
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallWeb:
+    """Ask the cloud; `WebAnswered` with the same id follows, unless it is dropped.
+
+    After `not_after` (monotonic seconds) not a byte is to be written: then the answer is `TOO_LATE`.
+    """
+
+    call_id: int
+    request: WebRequest
+    token: Secret
+    not_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropWeb:
+    """Do not wait for this call any more: it only reads, and something urgent is to go. An answer is ignored."""
+
+    call_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWebhookDoor:
+    """Listen for webhooks, as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)

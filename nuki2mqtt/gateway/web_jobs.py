@@ -1,15 +1,11 @@
-"""What waits to be sent to the cloud, which kind of it goes first, and what is said to and by the shell.
-
-`CallWeb`, `DropWeb` and `WebAnswered` are words of the vocabulary: two effects and an event.
-"""
+"""What waits to be sent to the cloud, and which kind of it goes first."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, auto
 
 from nuki2mqtt.errors import WebError
-from nuki2mqtt.gateway.vocabulary import Log
-from nuki2mqtt.model.secret import Secret
+from nuki2mqtt.gateway.vocabulary import CallWeb, DropWeb, Log
 from nuki2mqtt.protocol.web_api import (
     ActivityRequest,
     AuthorizationListRequest,
@@ -66,39 +62,6 @@ def device_of(request: WebRequest) -> int | None:
     """The cloud's number of the one device that a request is about; None where it is about several or none."""
     number = getattr(request, "smartlock_id", None)
     return number if isinstance(number, int) else None
-
-
-@dataclass(frozen=True, slots=True)
-class CallWeb:
-    """Ask the cloud; `WebAnswered` with the same id follows, unless it is dropped.
-
-    After `not_after` (monotonic seconds) not a byte is to be written: then the answer is `TOO_LATE`.
-    """
-
-    call_id: int
-    request: WebRequest
-    token: Secret
-    not_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DropWeb:
-    """Do not wait for this call any more: it only reads, and something urgent is to go. An answer is ignored."""
-
-    call_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class WebAnswered:
-    """A call to the cloud ended; `received` is the monotonic time of that, `chance` (0 to 1) was thrown by the shell.
-
-    Chance spreads the retries of many gateways after an outage of the cloud.
-    """
-
-    call_id: int
-    answer: WebAnswer | WebError
-    received: float | None = field(default=None, compare=False)
-    chance: float = 0.5
 
 
 WebEffect = CallWeb | DropWeb | Log

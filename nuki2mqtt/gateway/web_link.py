@@ -19,13 +19,10 @@ from math import inf
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway import web_problems
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
-from nuki2mqtt.gateway.vocabulary import Level, Log, Moment
+from nuki2mqtt.gateway.vocabulary import CallWeb, DropWeb, Level, Log, Moment, WebAnswered
 from nuki2mqtt.gateway.web_jobs import (
     URGENT,
-    CallWeb,
-    DropWeb,
     WaitingJobs,
-    WebAnswered,
     WebEffect,
     WebEnded,
     WebJob,

@@ -6,8 +6,8 @@ The time line is that of `builders`.
 from dataclasses import dataclass, field
 
 from nuki2mqtt.errors import WebError, WebErrorKind
-from nuki2mqtt.gateway.vocabulary import Log
-from nuki2mqtt.gateway.web_jobs import CallWeb, DropWeb, WebAnswered, WebEffect, WebEnded
+from nuki2mqtt.gateway.vocabulary import CallWeb, DropWeb, Log, WebAnswered
+from nuki2mqtt.gateway.web_jobs import WebEffect, WebEnded
 from nuki2mqtt.gateway.web_link import WebLink
 from nuki2mqtt.model.cloud_device import CloudDevice, CloudFacts, smartlock_id_of
 from nuki2mqtt.model.device import NukiId

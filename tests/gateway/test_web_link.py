@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from nuki2mqtt.errors import WebError, WebErrorKind
-from nuki2mqtt.gateway.web_jobs import MOST_WAITING, WebAnswered
+from nuki2mqtt.gateway.vocabulary import WebAnswered
+from nuki2mqtt.gateway.web_jobs import MOST_WAITING
 from nuki2mqtt.gateway.web_link import RETRIES_S, THROTTLE_RETRIES_S, WebLink
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import NukiWebSettings

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuki2mqtt.errors import WebError, WebErrorKind
-from nuki2mqtt.gateway.vocabulary import Log, Moment
-from nuki2mqtt.gateway.web_jobs import CallWeb, DropWeb, WebAnswered, WebEffect, WebEnded
+from nuki2mqtt.gateway.vocabulary import CallWeb, DropWeb, Log, Moment, WebAnswered
+from nuki2mqtt.gateway.web_jobs import WebEffect, WebEnded
 from nuki2mqtt.gateway.web_link import WebLink
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import NukiWebSettings
