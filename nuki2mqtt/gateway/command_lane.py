@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from nuki2mqtt.gateway.command_life import Phase, Turn
 from nuki2mqtt.gateway.evidence import Trial
-from nuki2mqtt.gateway.vocabulary import JournalEntry, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import CLOUD, JournalEntry, Moment, MqttReceived
 from nuki2mqtt.model.action import Action, ActionFacts
 from nuki2mqtt.model.command import Evidence, Reason, Status
 from nuki2mqtt.model.device import NukiId
@@ -52,7 +52,7 @@ class Command:
     `arrived`: when the message came, which may have waited for us until `received` (None: not known to have).
     `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
     `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
-    `is_dated`: our wall clock could be believed when it came. `copied`: when its last copy came.
+    `was_unreached`: a Bridge could not even be connected to. `is_dated`: our wall clock could be believed when it came. `copied`: when its last copy came.
     """
 
     nuki_id: NukiId
@@ -71,6 +71,7 @@ class Command:
     due: float | None = None
     looks: list[float] = field(default_factory=list)
     refusals: int = 0
+    was_unreached: bool = False
     repeats: int = 0
     cause: Reason | None = None
     has_report: bool = False
@@ -95,7 +96,7 @@ class Command:
     def derived_state(self) -> int | None:
         """The state to be concluded from the Bridge's `success` until a report comes."""
         is_acknowledged = self.phase in {Phase.ACKNOWLEDGED, Phase.VERIFYING}
-        if self.trial is None or not is_acknowledged or self.has_report:
+        if self.trial is None or not is_acknowledged or self.has_report or self.link == CLOUD:
             return None
         is_there = self.trial.before is not None and not self.trial.was_elsewhere
         # A latch or a strike moves in any case, a bolt that is where it shall be does not.

@@ -10,7 +10,7 @@ from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE, SOFTWARE_BRIDGE, BridgeView
 from nuki2mqtt.model.device import DEVICE_TYPES, NukiId, kind_of
 from nuki2mqtt.model.event import BatteryPart, CommandFailure, DeviceEvent, EventType, RingTime, StateChange
-from nuki2mqtt.model.state import Battery, Snapshot
+from nuki2mqtt.model.state import Battery, Deed, Snapshot
 
 _MAX_NAME = 64
 
@@ -76,6 +76,11 @@ def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
         body["battery"] = {key: value for key, value in known.items() if value is not None}
     if snapshot.has_keypad:
         body["keypad"] = {"battery_critical": snapshot.keypad_battery_critical}
+    if snapshot.door_sensor_battery_critical is not None:
+        body["door_sensor"] = {"battery_critical": snapshot.door_sensor_battery_critical}
+    if snapshot.deed is not None:
+        deed = snapshot.deed
+        body |= {"last_action": deed.action, "trigger": deed.trigger, "actor": deed.actor}
     body |= {
         "source": snapshot.source,
         "seen": _time(snapshot.seen),
@@ -125,7 +130,9 @@ def attribute_paths() -> tuple[str, ...]:
             mode_code=0,
             battery=battery,
             has_keypad=True,
+            door_sensor_battery_critical=False,
             rssi_dbm=0,
+            deed=Deed(),
         )
         paths |= dict.fromkeys(render_attributes(full))
     return tuple(paths)
