@@ -105,7 +105,7 @@ class CloudOrders:
 
     def is_permitted(self, nuki_id: NukiId, action: Action) -> bool:
         """Whether the way that this lock has can carry it out at all; undecided is yes."""
-        if self.local(nuki_id) is not Local.NONE:
+        if self.local(nuki_id) is not Local.NONE or not self._truth.knows(nuki_id):
             return True
         if self._setting is WebCommands.NEVER:
             return False

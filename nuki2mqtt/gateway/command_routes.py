@@ -59,6 +59,10 @@ class CommandRoutes:
             case _:
                 return Choice(None)
 
+    def has_way(self, nuki_id: NukiId, action: Action) -> bool:
+        """Whether a Bridge or the cloud can carry this out at all."""
+        return self._cloud is None or self._cloud.is_permitted(nuki_id, action)
+
     def is_held(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether an opening order may still wait in the cloud: then no other one goes, by no way."""
         return self._cloud is not None and self._cloud.holds.is_held(nuki_id, now.monotonic)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway.cloud_commands import turn_of
 from nuki2mqtt.gateway.command_journal import CommandJournal
-from nuki2mqtt.gateway.command_lane import JOIN_S, Command, End, Lane
+from nuki2mqtt.gateway.command_lane import Command, End, Lane
 from nuki2mqtt.gateway.command_life import BEFORE_THE_ANSWER, Phase, Turn, next_phase
 from nuki2mqtt.gateway.command_routes import CommandRoutes
 from nuki2mqtt.gateway.evidence import Observation, Trial
@@ -74,7 +74,9 @@ class Commands:
     def take(self, command: Command, now: Moment) -> Reason | None:
         """Let a command into its lane; a reason if it is refused."""
         lane = self._lanes.setdefault(command.nuki_id, Lane())
-        twin = lane.twin(command)
+        twin, goes_round = lane.twin(command), lane.goes_round(command)
+        if goes_round and (twin is None or twin.end is not None):
+            return Reason.DUPLICATE
         if twin is not None:
             return self._join(command, twin, now)
         if command.facts.opens and self._routes.is_held(command.nuki_id, now):
@@ -94,11 +96,6 @@ class Commands:
         return None
 
     def _join(self, command: Command, twin: Command, now: Moment) -> Reason | None:
-        if twin.end is not None and command.came - twin.came > JOIN_S:
-            # It goes round, or somebody presses again and again: what was found out then says nothing of now.
-            twin.copied = max(twin.copied, command.came)
-            return Reason.DUPLICATE
-        twin.copied = max(twin.copied, command.came)
         if len(twin.joined) >= MOST_JOINED:
             return Reason.BUSY
         command.is_joined = True

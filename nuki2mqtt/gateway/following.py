@@ -111,6 +111,9 @@ class Following:
             one = memory.bridges[name]
             if one.at is not None and name_at(memory.bridges, one.at) == name and one.at not in self.links:
                 self._others[new_name(one.at, {*self.links, *self._others})] = one  # it has moved away from there
+        for name in self._others.keys() & self.links.keys():  # who is listed there has been met elsewhere
+            other = self._others.pop(name)
+            self._others[new_name(name, {*self.links, *self._others})] = replace(other, at=other.at or name)
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
         # At which path, and from which host, the callback door expects each Bridge.
         self._expected_at: dict[str, tuple[str, str]] = {}
@@ -275,17 +278,17 @@ class Following:
 
     def _keep(self, event: BridgePaired) -> None:
         """A token that nothing uses now; of that name there may be one that has moved away."""
-        former = self._others.get(event.link, BridgeMemory())
-        if former.at in {None, event.link}:
-            self._others[event.link] = BridgeMemory(token=event.token)
-        else:
+        name = name_at(self._others, event.link)
+        former = self._others.get(name, BridgeMemory())
+        if former.at not in {None, event.link} or name in self.links:
             name = new_name(event.link, {*self.links, *self._others})
-            self._others[name] = BridgeMemory(token=event.token, at=event.link)
+        self._others[name] = BridgeMemory(token=event.token, at=None if name == event.link else event.link)
 
     def _add(self, bridge: BridgeSettings) -> BridgeLink:
         """Follow a Bridge that was not known before."""
-        if self._others.get(bridge.link, BridgeMemory()).at in {None, bridge.link}:
-            self._others.pop(bridge.link, None)
+        known = name_at(self._others, bridge.link)
+        if self._others.get(known, BridgeMemory()).at in {None, bridge.link}:
+            self._others.pop(known, None)
         name = new_name(bridge.link, {*self.links, *self._others})
         link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), name=name, is_learnt=True)
         self.links[link.link] = link

@@ -10,26 +10,21 @@ from datetime import tzinfo
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_truth import CloudTruth
 from nuki2mqtt.gateway.command_lane import response_of
+from nuki2mqtt.gateway.keypad_replies import KeypadReplies
 from nuki2mqtt.gateway.keypad_results import Reply
 from nuki2mqtt.gateway.keypad_steps import AskCloud, KeypadStep, SaveWishes, SayKeypad, SayResult
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
 from nuki2mqtt.gateway.keypads import Keypads
 from nuki2mqtt.gateway.publications import Publications, Rank
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, Level, Log, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import Effect, Moment, MqttReceived
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
 from nuki2mqtt.model.cloud_device import CloudDevice, nuki_id_of
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
+from nuki2mqtt.model.keypad_order import KeypadReason
 from nuki2mqtt.protocol.command_payloads import BadCommand
-from nuki2mqtt.protocol.keypad_payloads import (
-    KeypadEntry,
-    KeypadResult,
-    parse_keypad_order,
-    render_keypad,
-    render_keypad_result,
-)
+from nuki2mqtt.protocol.keypad_payloads import KeypadEntry, parse_keypad_order, render_keypad
 from nuki2mqtt.protocol.settings import KeypadSettings
 from nuki2mqtt.protocol.topics import TopicTree
 from nuki2mqtt.protocol.web_api import AuthorizationListAnswer, AuthorizationListRequest
@@ -62,6 +57,7 @@ class KeypadDesk:
         self._settings = settings
         self._tree = tree
         self._publications = publications
+        self._replies = KeypadReplies(tree, publications, publish_codes=settings.publish_codes)
         self._topics = topics
         self._asks = asks
         self._truth = truth
@@ -99,8 +95,7 @@ class KeypadDesk:
         """A message on `<device>/keypad/set`; `nuki_id` is the device that it names, None for none."""
         if not message.payload:
             return []  # our own clearing
-        if message.retained or not is_v5:
-            self._publications.reply(message.topic, b"", now.monotonic, retain=True)
+        self._replies.clear(message, now, is_v5=is_v5)
         addressee = self._tree.addressee(message.topic)
         shown = addressee if nuki_id is None else self._topics.topic_of(nuki_id) or addressee
         reply = Reply(*response_of(message, self._tree))
@@ -109,7 +104,7 @@ class KeypadDesk:
             order = parse_keypad_order(message.payload, self._zone(nuki_id))
         except BadCommand as error:
             reason = KeypadReason.RETAINED if message.retained else KeypadReason.BAD_PAYLOAD
-            return self._refuse(shown, reply, error.word, error.transaction, reason, now, str(error))
+            return self._replies.refuse(shown, reply, error.word, error.transaction, reason, now, str(error))
         if message.retained:
             refusal = KeypadReason.RETAINED
         elif self._keypads is None:
@@ -121,40 +116,12 @@ class KeypadDesk:
         else:
             self._do(self._keypads.order(number, order, now, reply), now)
             return self._take_effects()
-        return self._refuse(shown, reply, order.op, order.transaction, refusal, now, None)
+        return self._replies.refuse(shown, reply, order.op, order.transaction, refusal, now)
 
     def _zone(self, nuki_id: NukiId | None) -> tzinfo | None:
         view = None if nuki_id is None else self._truth.devices.view(nuki_id)
         name = None if view is None else view.facts.time_zone_name
         return None if name is None else self._zones(name)
-
-    def _refuse(
-        self,
-        addressee: str,
-        reply: Reply,
-        op: str | None,
-        transaction: object,
-        reason: KeypadReason,
-        now: Moment,
-        detail: str | None,
-    ) -> list[Effect]:
-        result = KeypadResult(
-            transaction=transaction, op=op, phase=KeypadPhase.REFUSED, reason=reason, detail=detail
-        )
-        self._say_result(addressee, reply, result, now, None)
-        why = f"{reason} ({detail})" if detail else reason
-        return [Log(Level.INFO, f"A keypad order for {addressee} is refused: {why}.")]
-
-    def _say_result(
-        self, addressee: str, reply: Reply, result: KeypadResult, now: Moment, mark: str | None
-    ) -> None:
-        """On both topics; the last of the two carries the mark."""
-        payload = render_keypad_result(result, publish_codes=self._settings.publish_codes)
-        topic, answer = self._tree.keypad_result(addressee), reply.response_topic
-        self._publications.reply(topic, payload, now.monotonic, mark=mark if answer is None else None)
-        if answer is not None:
-            correlation = reply.correlation
-            self._publications.reply(answer, payload, now.monotonic, correlation=correlation, mark=mark)
 
     def delivered(self, mark: str, now: Moment) -> bool:
         """The broker has what bears this mark; False if that is none of ours."""
@@ -234,7 +201,7 @@ class KeypadDesk:
                     nuki_id = nuki_id_of(operation.smartlock_id)
                     reply = Reply(operation.response_topic, operation.read_correlation())
                     mark = f"{_MARK}{operation_id}" if operation_id is not None and operation.is_ended else None
-                    self._say_result(self._addressee(nuki_id), reply, step.result, now, mark)
+                    self._replies.say(self._addressee(nuki_id), reply, step.result, now, mark)
                 case SayKeypad(number, entries):
                     self._entries[number] = entries
                 case _:

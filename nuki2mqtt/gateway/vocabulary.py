@@ -328,6 +328,11 @@ Event = (
     | BridgePaired
     | BridgeAskedToPair
     | BridgesFound
+    | WebOrdered
+    | WebAnswered
+    | WebhookReceived
+    | WebhookDoorOpened
+    | WebhookDoorFailed
     | StopRequested
 )
 
@@ -505,6 +510,9 @@ Effect = (
     | ReachBridge
     | FindBridges
     | PairBridge
+    | CallWeb
+    | DropWeb
+    | OpenWebhookDoor
     | OpenCallbackDoor
     | Remember
     | Log
