@@ -56,12 +56,22 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _embedded_contradictions(settings)
     if settings.callback.port == settings.web.port:
         yield Finding(("callback.port", "web.port"), "must not be the same as web.port; choose another port")
+    yield from _webhook_contradictions(settings)
     if (settings.mqtt.tls.cert is None) != (settings.mqtt.tls.key is None):
         pair = ("mqtt.tls.cert", "mqtt.tls.key")
         missing, given = pair if settings.mqtt.tls.cert is None else pair[::-1]
         yield Finding((given,), f"needs {missing} too; give both or none")
     yield from _repeated_bridges(settings)
     yield from _repeated_topics(settings)
+
+
+def _webhook_contradictions(settings: Settings) -> Iterator[Finding]:
+    if settings.nuki_web.webhook.secret is None:
+        return
+    key = "nuki_web.webhook.port"
+    for other, port in (("callback.port", settings.callback.port), ("web.port", settings.web.port)):
+        if port == settings.nuki_web.webhook.port:
+            yield Finding((key, other), f"must not be the same as {other}; choose another port")
 
 
 def _embedded_contradictions(settings: Settings) -> Iterator[Finding]:
@@ -126,6 +136,8 @@ def cautions(settings: Settings, given: Collection[str]) -> Iterator[str]:
             "callback.host: a loopback address reaches no other machine, so a Bridge could not call back;"
             " use auto or this machine's address in the Bridge's network"
         )
+    if settings.nuki_web.webhook.secret is not None and settings.nuki_web.token is None:
+        yield "nuki_web.webhook.secret: has no effect without a token; set nuki_web.token or leave this out"
     url = urlsplit(settings.nuki_web.base_url)
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield "nuki_web.base_url: without https the token can be read on the way; use https"

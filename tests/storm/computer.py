@@ -14,10 +14,11 @@ from nuki2mqtt.adapters.mqtt_link import Emit
 from nuki2mqtt.adapters.state_codec import read_state
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
-from nuki2mqtt.gateway.vocabulary import CallbackReceived, Memory, Moment
+from nuki2mqtt.gateway.vocabulary import CallbackReceived, Memory, Moment, WebhookReceived
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.service import Service
+from tests.no_cloud import NoCloud
 from tests.storm.ports import (
     LONG_S,
     SeededEntropy,
@@ -213,6 +214,14 @@ class Computer:
     def finder(self) -> SimulatedFinder:
         """Who searches for Bridges."""
         return SimulatedFinder(self)
+
+    def web(self) -> NoCloud:
+        """The way to the cloud, which this world does not have."""
+        return NoCloud()
+
+    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> NoCloud:  # noqa: ARG002 - the port's signature
+        """Where the cloud would knock."""
+        return NoCloud()
 
     # --- What its process does ----------------------------------------------------------------------------------------
 
