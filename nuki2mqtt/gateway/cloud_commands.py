@@ -4,8 +4,8 @@ The cloud answers an order with 204: it is queued, may open a door hours later, 
 reference 6.2). So an order goes there only
 
 - if no Bridge knows the lock; or, with `fallback`, if the connection to the Bridge failed before a byte was written.
-  After a 503, a timeout or a reset nothing does: it may have been carried out, and the Bridge repeats what closes. After a
-  clear no nothing does, either;
+  After a 503, a timeout or a reset nothing does: it may have been carried out, and the Bridge repeats what closes. Nor
+  after a clear no;
 - right after a read that shows the lock online: one sent at most 15 s before the order is (`send_by`);
 - if the lane is not held: for two minutes after an order that let nobody see its end, nothing that opens is sent, by
   no way.

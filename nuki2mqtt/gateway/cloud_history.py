@@ -23,7 +23,12 @@ from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
 from nuki2mqtt.model.event import EventType, StateChange
 from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Deed
-from nuki2mqtt.protocol.web_api import ActivityAnswer, ActivityRequest, AuthorizationListAnswer, AuthorizationListRequest
+from nuki2mqtt.protocol.web_api import (
+    ActivityAnswer,
+    ActivityRequest,
+    AuthorizationListAnswer,
+    AuthorizationListRequest,
+)
 
 NAMES_EVERY_S = 600.0
 MOST_NAMES = 50_000

@@ -147,7 +147,7 @@ class CloudOrders:
         if view is None or view.read is None or code is None:
             raise ValueError(f"{action} of {nuki_id} was routed to a cloud that cannot do it")
 
-        def then(ended: WebEnded, now: Moment) -> None:
+        def then(ended: WebEnded, _: Moment) -> None:
             self._ordered.pop(nuki_id, None)
             self._order_ended(nuki_id, action, ended)
 

@@ -1,4 +1,4 @@
-"""What of the cloud's words is shown: where no Bridge speaks of a lock, or none that we vouch for, and what only it says.
+"""What of the cloud's words is shown: where no Bridge speaks of a lock, none that we vouch for, and what only it says.
 
 The words of a Bridge count before those of the cloud (`combining`). What the cloud leads goes into `Devices` like a
 report of a link of its own, `CLOUD`, so that the same rules make the changes and the events of it; what the cloud says
@@ -43,9 +43,7 @@ class CloudTruth:
             effects += self._take(report, bridged, now, is_read=is_read)
         return effects
 
-    def _take(
-        self, said: CloudReport, bridged: dict[NukiId, int], now: Moment, *, is_read: bool
-    ) -> list[Effect]:
+    def _take(self, said: CloudReport, bridged: dict[NukiId, int], now: Moment, *, is_read: bool) -> list[Effect]:
         following, nuki_id, state = self._following, said.report.nuki_id, said.report.state
         view = self.devices.view(nuki_id)
         if view is None or state is None or following.is_ignored(nuki_id) or self._is_stranger(view, bridged):

@@ -87,7 +87,7 @@ class CommandJournal:
         return entries
 
     def route_by_cloud(self, entry_id: str, now: Moment) -> None:
-        """It is about to go to the cloud, where it may wait: for ten minutes the file tells of it, also without a key."""
+        """It is about to go to the cloud, where it may wait: the file tells of it for ten minutes, key or none."""
         entry = self.entries.get(entry_id)
         if entry is None or entry.by_cloud:
             return

@@ -1,7 +1,7 @@
 """From a command to the Bridge, or the cloud, that can carry it out; the only place that makes an order to a lock.
 
-One lock on two Bridges: the order goes to the one with a scan hit and the better signal. Once a byte went to a Bridge or
-to the cloud, everything that follows of that command goes there: `link` is remembered by the caller.
+One lock on two Bridges: the order goes to the one with a scan hit and the better signal. Once a byte went to a Bridge
+or to the cloud, everything that follows of that command goes there: `link` is remembered by the caller.
 """
 
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class CommandRoutes:
             self._following.links[link].ask_list_now(now)
 
     def read(self, link: str, nuki_id: NukiId, now: Moment) -> bool:
-        """Wake the lock to see, or read the cloud's word on it; False if that cannot be (the day's reserve is spent)."""
+        """Wake the lock to see, or read the cloud's word; False if that cannot be (the day's reserve is spent)."""
         if link == CLOUD:
             return self._cloud is not None and self._cloud.read(nuki_id, now)
         device_type = self._following.devices.device_type(nuki_id)

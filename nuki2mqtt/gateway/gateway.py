@@ -52,7 +52,7 @@ from nuki2mqtt.protocol.topics import Inbound, TopicTree
 
 NO_BROKER_S = 20.0  # Bridges are followed without a broker from then on: no ring shall be lost
 STOP_S = 4.0  # container engines kill after 10 s, and the broker is given some of them
-ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST})
+ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST, Inbound.KEYPAD_SET})
 BORN_MIN_S = 1.0
 BORN_SPAN_S = 4.0
 _ACKNOWLEDGEMENTS = (MqttPublished, MqttRefused, MqttReceived, MemorySaved)

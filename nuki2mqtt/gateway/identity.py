@@ -24,8 +24,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What decisions need from outside beside events: `entropy` gives so many bytes fit for cryptography, `zones` a time
-    zone by its name, None where it is not known.
+    """What decisions need from outside beside events.
+
+    `entropy` gives so many bytes fit for cryptography, `zones` a time zone by its name, None where it is not known.
     """
 
     entropy: Callable[[int], bytes]

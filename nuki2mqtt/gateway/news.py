@@ -106,7 +106,7 @@ class CloudOrderEnded:
 
 @dataclass(frozen=True, slots=True)
 class CloudReadEnded:
-    """A read of one device in the cloud is over: its state, or None where it brought none. `sent` is monotonic seconds."""
+    """A read of one device in the cloud is over: its state, None where it brought none. `sent` is monotonic."""
 
     nuki_id: NukiId
     sent: float

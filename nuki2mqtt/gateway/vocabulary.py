@@ -22,7 +22,6 @@ from nuki2mqtt.protocol.discovery import HostName, Tried
 from nuki2mqtt.protocol.web_api import WebAnswer, WebRequest
 from nuki2mqtt.protocol.webhooks import Hook
 
-
 CLOUD = "cloud"  # the link by which the cloud is named among those of the Bridges, which all have a port
 
 
@@ -66,8 +65,8 @@ class JournalEntry:
 
     `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
     our wall clock. `correlation` is in hex. `opens`: it lets somebody in. `end` is what is said of its end, as JSON,
-    once it is known, with `may_have_acted`. `is_ended`: the broker has it. `by_cloud`: it went to the cloud, if anywhere. `is_dated`: our clock could be believed when
-    it was accepted.
+    once it is known, with `may_have_acted`. `is_ended`: the broker has it. `by_cloud`: it went to the cloud, or
+    nowhere. `is_dated`: our clock could be believed when it was accepted.
     """
 
     device: NukiId

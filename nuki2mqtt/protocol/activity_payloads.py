@@ -14,7 +14,7 @@ from nuki2mqtt.protocol.payloads import render_json, render_time
 def render_finding(
     event_type: EventType, activity: Activity, authorizations: Mapping[str, Authorization], now: datetime
 ) -> bytes:
-    """An event of the log as JSON: of `attributed` and `code_refused` with all that is known, of a door's with its time.
+    """An event of the log as JSON: `attributed` and `code_refused` with all that is known, a door's with its time.
 
     `attributed` is of now: it explains what was told before. The others are of the entry's own time.
     """

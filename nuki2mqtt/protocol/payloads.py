@@ -314,7 +314,7 @@ class BridgeHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudHealth:
-    """How Nuki's cloud fares. Counters run since the start; what moves with every request does not count in comparisons.
+    """How Nuki's cloud fares. Counters run since the start; what moves always does not count in comparisons.
 
     `is_reachable` is None before the first answer; `scopes_missing` are rights that the token lacks.
     """

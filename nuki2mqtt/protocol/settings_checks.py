@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import MQTT_PORT, MQTT_TLS_PORT, Settings
 from nuki2mqtt.protocol.settings_names import is_at_or_below, is_loopback
 from nuki2mqtt.protocol.settings_shape import leaf_keys
 from nuki2mqtt.protocol.settings_words import AuthSetting, MqttProtocol, Output, TrustClock
 
-# What the finished product accepts and this version does not: key -> refused value; `Secret` is any secret.
+# What the finished product accepts and this version does not: key -> refused value.
 # A row goes when its part comes.
 NOT_IN_THIS_VERSION: Mapping[str, object] = MappingProxyType(
     {
-        "nuki_web.token": Secret,
-        "nuki_web.keypad.manage": True,
-        "nuki_web.keypad.publish_codes": True,
         "web.enabled": True,
     }
 )
@@ -38,9 +34,7 @@ def refusals(settings: Settings) -> Iterator[Finding]:
         value: object = settings
         for name in path.split("."):
             value = getattr(value, name)
-        if refused is Secret and isinstance(value, Secret):
-            yield Finding((path,), "not in this version; leave it out")
-        elif value == refused:
+        if value == refused:
             default = str(defaults[path]).lower()
             yield Finding((path,), f"not in this version; leave it out or set it to {default}")
 

@@ -225,9 +225,6 @@ def test_bridges_may_share_a_host_with_different_ports() -> None:
 
 
 UNBUILT = {
-    "nuki_web.token": ("marked-secret", "leave it out"),
-    "nuki_web.keypad.manage": ("true", "leave it out or set it to false"),
-    "nuki_web.keypad.publish_codes": ("true", "leave it out or set it to false"),
     "web.enabled": ("true", "leave it out or set it to false"),
 }
 
