@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
+from nuki2mqtt.gateway.cloud_syncs import CloudSyncs
 from nuki2mqtt.gateway.cloud_truth import CloudTruth
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.keypad_desk import KeypadDesk, Zones
@@ -78,7 +79,9 @@ class Cloud:
             kept,
             entropy=entropy,
             zones=zones,
+            started=started,
         )
+        self.syncs = CloudSyncs(self._asks, self.truth, self.desk, following.tell, self._device_read)
         self._following = following
         self._has_webhooks = own.webhook.secret is not None
         self._is_door_asked_for = False
@@ -108,6 +111,7 @@ class Cloud:
         self.orders.drop()
         self.history.clear()
         self.desk.deactivate()
+        self.syncs.drop()
         self._calls.clear()
         return effects
 
@@ -268,3 +272,4 @@ class Cloud:
         self.truth.forget(nuki_id)
         self.orders.forget(nuki_id)
         self.history.forget(nuki_id)
+        self.syncs.forget(nuki_id)

@@ -8,6 +8,7 @@ from typing import Any
 
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.cloud import Cloud
+from nuki2mqtt.gateway.cloud_diagnosis import diagnose_cloud
 from nuki2mqtt.gateway.commanding import Commanding
 from nuki2mqtt.gateway.departures import Departures
 from nuki2mqtt.gateway.following import Following
@@ -69,6 +70,7 @@ class Taking:
             is_under_way=self._commanding.is_under_way,
             diagnose=self._diagnose,
             remove=self._remove,
+            sync=None if cloud is None else cloud.syncs.begin,
         )
 
     @property
@@ -247,6 +249,7 @@ class Taking:
                 {"topic": self._topics.known[nuki_id].topic, **snapshot_body(self.snapshot(nuki_id, now))}
                 for nuki_id in shown[:_MOST_DIAGNOSED]
             ],
+            "cloud": None if self._cloud is None else diagnose_cloud(self._cloud, shown[:_MOST_DIAGNOSED], now),
             "commands_under_way": self._commanding.commands.under_way,
             "commands_remembered": len(self.journal),
         }
