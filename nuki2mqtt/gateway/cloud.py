@@ -6,6 +6,7 @@ Nothing local waits for anything here; without a token there is no `Cloud` at al
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from nuki2mqtt.errors import WebError
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
 from nuki2mqtt.gateway.cloud_syncs import CloudSyncs
@@ -32,7 +33,7 @@ from nuki2mqtt.gateway.vocabulary import (
     WebOrdered,
 )
 from nuki2mqtt.gateway.web_asks import WebAsks
-from nuki2mqtt.gateway.web_jobs import WebEnded
+from nuki2mqtt.gateway.web_jobs import WebEnded, WebJobKind, job_kind_of
 from nuki2mqtt.gateway.web_link import WebHealth, WebLink
 from nuki2mqtt.model.cloud_device import nuki_id_of
 from nuki2mqtt.model.device import NukiId
@@ -42,6 +43,7 @@ from nuki2mqtt.protocol.topics import TopicTree
 from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, DeviceListAnswer, DeviceRequest
 from nuki2mqtt.protocol.webhooks import ActivityHook, AuthorizationHook, DeviceHook, Hook, UnknownHook
 
+_QUIET = frozenset({WebJobKind.WRITE, WebJobKind.AUTHORIZATIONS, WebJobKind.SYNC})
 _MOST_ROUNDS = 20  # of answers that bring questions that are refused at once
 
 
@@ -87,6 +89,7 @@ class Cloud:
         self._is_door_asked_for = False
         self._calls: dict[int, NukiId] = {}  # orders under way
         self._effects_of_reads: list[Effect] = []
+        self._quiet_call: int | None = None
         following.cloud = self
 
     # --- Switching ----------------------------------------------------------------------------------------------------
@@ -201,6 +204,13 @@ class Cloud:
         )
         return min((time for time in times if time is not None), default=None)
 
+    def next_change(self, now: float) -> float | None:
+        """When something that is shown may change by itself; at other deadlines something is only asked."""
+        if not self.link.is_active:
+            return None
+        times = (self.truth.next_silence(now), self.orders.next_deadline(now), self.history.next_deadline())
+        return min((time for time in times if time is not None), default=None)
+
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Ask what is due."""
         if not self.link.is_active:
@@ -209,6 +219,8 @@ class Cloud:
         self.desk.handle_timer(now)
         effects = self.link.handle_timer(now)
         for effect in effects:
+            if isinstance(effect, CallWeb):
+                self._quiet_call = effect.call_id if job_kind_of(effect.request) in _QUIET else None
             if isinstance(effect, CallWeb) and isinstance(effect.request, DeviceActionRequest):
                 nuki_id = self._calls[effect.call_id] = nuki_id_of(effect.request.smartlock_id)
                 self._following.tell(OrderSent(nuki_id))
@@ -245,6 +257,13 @@ class Cloud:
         self._following.tell(ListEnded(CLOUD, devices, is_complete=answer.is_complete))
         return effects
 
+    def is_quiet(self, event: WebAnswered) -> bool:
+        """Whether an answer that is about to come changes nothing of what is shown but lists of keypad codes.
+
+        A survey of an account has hundreds of those. A name that it brings shows at the next look.
+        """
+        return event.call_id == self._quiet_call and not isinstance(event.answer, WebError)
+
     # --- Views --------------------------------------------------------------------------------------------------------
 
     def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
@@ -260,7 +279,7 @@ class Cloud:
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""
         is_known = self.truth.knows(nuki_id)
-        by_bridge = ("bridge",) if nuki_id in self._following.bridged() or not is_known else ()
+        by_bridge = ("bridge",) if self._following.bridged_type(nuki_id) is not None or not is_known else ()
         return (*by_bridge, "web") if is_known else by_bridge
 
     def health(self, now: float) -> WebHealth:

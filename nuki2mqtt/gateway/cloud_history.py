@@ -182,6 +182,11 @@ class CloudHistory:
 
     # --- What comes of it ---------------------------------------------------------------------------------------------
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether something waits to be told."""
+        return bool(self._findings)
+
     def take_findings(self) -> list[Finding]:
         """What is to be told since the last call, in order."""
         findings, self._findings = self._findings, []

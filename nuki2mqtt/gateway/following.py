@@ -616,6 +616,11 @@ class Following:
         listed = [nuki_id for name in self.followed for nuki_id in self.listed.get(name, ())]
         return {nuki_id: self.devices.device_type(nuki_id) for nuki_id in listed if self.devices.knows(nuki_id)}
 
+    def bridged_type(self, nuki_id: NukiId) -> int | None:
+        """The type of a device that a Bridge has listed last, None of any other: one of `bridged`."""
+        is_listed = any(nuki_id in self.listed.get(name, ()) for name in self.followed)
+        return self.devices.device_type(nuki_id) if is_listed and self.devices.knows(nuki_id) else None
+
     def apply_cloud(self, report: Report, time: float, now: Moment, *, earliest: float | None, is_alone: bool) -> None:
         """Take in what the cloud says as of `time` (monotonic) of a device of which it leads."""
         self._received = now.monotonic

@@ -252,11 +252,6 @@ class KeypadDesk:
                 payload = render_keypad(entries, publish_codes=self._settings.publish_codes)
                 self._publications.say(self._tree.keypad(topic), payload, Rank.DEVICE)
 
-    @property
-    def has_something_to_show(self) -> bool:
-        """Whether a list waits to be said."""
-        return bool(self._entries)
-
     def take_effects(self) -> list[Effect]:
         """Log lines since the last call."""
         return self._take_effects()

@@ -187,8 +187,8 @@ class Taking:
     @property
     def has_something_to_show(self) -> bool:
         """Whether a message alone has changed what is to be shown."""
-        has_codes = self._cloud is not None and self._cloud.desk.has_something_to_show
-        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told or has_codes
+        has_findings = self._cloud is not None and self._cloud.history.has_findings
+        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told or has_findings
 
     def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """What a device may be told."""

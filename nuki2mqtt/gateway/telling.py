@@ -110,7 +110,11 @@ class Telling:
         is_minute_over = now.monotonic >= self._health_at
         if was_holding or (is_minute_over and self._projection.owes_a_look):
             may_show, by = True, None
-        if not self.has_announced or self._is_holding or not (may_show or is_minute_over):
+        if not self.has_announced or self._is_holding:
+            return False
+        if not (may_show or is_minute_over):
+            if self._cloud is not None:
+                self._cloud.desk.show()
             return False
         if may_show:
             self._tell_seen(following, taking, now, by)

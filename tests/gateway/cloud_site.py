@@ -19,6 +19,7 @@ from nuki2mqtt.gateway.vocabulary import (
     MqttSubscribed,
     Publish,
     Remember,
+    Stop,
     WebAnswered,
     WebOrdered,
 )
@@ -61,6 +62,7 @@ class CloudSite(Site):
     called: list[tuple[float, WebRequest]] = field(default_factory=list)
     answers: list[tuple[float, int, int, WebAnswer | WebError]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
+    has_stopped: bool = False
 
     @classmethod
     def at_work_with(
@@ -96,6 +98,8 @@ class CloudSite(Site):
                 self._send(effect)
             elif isinstance(effect, DropWeb):
                 self.answers = [one for one in self.answers if one[2] != effect.call_id]
+            elif isinstance(effect, Stop):
+                self.has_stopped = True
 
     def _send(self, call: CallWeb) -> None:
         self.called.append((self.hand.now, call.request))
@@ -130,7 +134,7 @@ class CloudSite(Site):
             at = min(times if deadline is None else [*times, deadline], default=end + 1)
             self.hand.monotonic = max(self.hand.monotonic, min(at, end))
             self._let_be(self.hand.monotonic)
-            if at > end + 1e-9:
+            if at > end + 1e-9 or self.has_stopped:
                 return
             self.hand.monotonic = max(self.hand.monotonic, at)
             if times and times[0] <= self.hand.monotonic:
