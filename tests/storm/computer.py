@@ -10,11 +10,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from nuki2mqtt import service
 from nuki2mqtt.adapters.mqtt_link import Emit
 from nuki2mqtt.adapters.state_codec import read_state
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.identity import Identity
-from nuki2mqtt.gateway.vocabulary import CallbackReceived, Memory, Moment
+from nuki2mqtt.gateway.vocabulary import CallbackReceived, Memory, Moment, WebhookReceived
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.service import Service
@@ -28,6 +29,8 @@ from tests.storm.ports import (
     SimulatedHttp,
     SimulatedLink,
 )
+from tests.storm.understudy import Understudy
+from tests.storm.web_ports import SimulatedWeb, SimulatedWebhookDoor
 
 if TYPE_CHECKING:
     from tests.storm.broker import Packet
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 BOOTED_S = 1000.0  # what the monotonic clock shows at the beginning
 NEVER_S = 1e9
+IS_WIRED = "CallWeb" in vars(service)  # whether the service asks the cloud itself
 CURRENT: contextvars.ContextVar["Computer"] = contextvars.ContextVar("computer")
 
 
@@ -48,7 +52,10 @@ class Process:
         self.gateway: Gateway | None = None
         self.link: SimulatedLink | None = None
         self.door: SimulatedDoor | None = None
+        self.webhook_door: SimulatedWebhookDoor | None = None
         self.task: asyncio.Task[None] | None = None
+        self.understudy: Understudy | None = None
+        self.web_task: asyncio.Task[None] | None = None
 
 
 class Computer:
@@ -65,6 +72,7 @@ class Computer:
         self.clock = SimulatedClock(self)
         self.entropy = SeededEntropy(f"{world.spec.seed}/{name}")
         self.state: bytes | None = None
+        self.web_state: bytes | None = None  # of the understudy
         self.wall_offset_s = 0.0
         self.is_synchronised: bool | None = True
         self.full_disks = 0  # how many faults fill it
@@ -121,7 +129,7 @@ class Computer:
         )
         process.gateway = self.world.make_gateway(self, identity, memory)
         self.was_unclean = True
-        service = Service(
+        life = Service(
             self.settings,
             process.gateway,
             client_id=self.client_id,
@@ -133,8 +141,18 @@ class Computer:
         )
         context = contextvars.copy_context()
         context.run(CURRENT.set, self)
-        process.task = asyncio.get_running_loop().create_task(self._live(service, process), context=context)
-        self._service = service
+        process.task = asyncio.get_running_loop().create_task(self._live(life, process), context=context)
+        if self.world.cloud is not None and self is self.world.main and not IS_WIRED:
+            process.understudy = Understudy(self)
+            web = context.copy()
+            process.web_task = asyncio.get_running_loop().create_task(self._live_web(process.understudy), context=web)
+        self._service = life
+
+    async def _live_web(self, understudy: Understudy) -> None:
+        try:
+            await understudy.run()
+        except Exception as error:  # noqa: BLE001 - as below
+            self.world.watch.crashed(self, error)
 
     async def _live(self, service: Service, process: Process) -> None:
         try:
@@ -148,6 +166,10 @@ class Computer:
         process.ended = self.world.now
         self.is_alive = False
         self.was_unclean = False
+        if process.web_task is not None:
+            process.web_task.cancel()
+        if process.understudy is not None:
+            process.understudy.die()
 
     def kill(self) -> None:
         """kill -9, at this very moment."""
@@ -158,6 +180,10 @@ class Computer:
         process.ended = self.world.now
         if process.link is not None:
             process.link.die()
+        if process.understudy is not None:
+            process.understudy.die()
+        if process.web_task is not None:
+            process.web_task.cancel()
         if self._go_on is not None:  # its steps that were due find themselves dead
             self._go_on()
             self._go_on = None
@@ -213,6 +239,16 @@ class Computer:
     def finder(self) -> SimulatedFinder:
         """Who searches for Bridges."""
         return SimulatedFinder(self)
+
+    def web(self) -> SimulatedWeb:
+        """The way to the cloud."""
+        return SimulatedWeb(self)
+
+    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> SimulatedWebhookDoor:
+        """Where the cloud knocks."""
+        assert self.process is not None
+        self.process.webhook_door = SimulatedWebhookDoor(self, accept)
+        return self.process.webhook_door
 
     # --- What its process does ----------------------------------------------------------------------------------------
 
