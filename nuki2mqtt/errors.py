@@ -8,6 +8,7 @@ Nuki2mqttError
   MqttError               the broker cannot be reached or refuses us
     EmbeddedBrokerError   the broker of this process cannot start; the text says what to do
   CallbackDoorError       the callback server cannot listen; the text says what to do
+  WebhookDoorError        the same of the door for webhooks
   StateFileError          the state file cannot be read or written; `newer` when a later version wrote it
 """
 
@@ -190,6 +191,10 @@ class EmbeddedBrokerError(MqttError):
 
 class CallbackDoorError(Nuki2mqttError):
     """The callback server cannot listen; the text says what to do."""
+
+
+class WebhookDoorError(Nuki2mqttError):
+    """The door for webhooks cannot listen; the text says what to do."""
 
 
 class StateFileError(Nuki2mqttError):

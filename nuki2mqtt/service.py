@@ -14,7 +14,7 @@ from nuki2mqtt.adapters.clock import Clock, Entropy
 from nuki2mqtt.adapters.heartbeat import Heartbeat
 from nuki2mqtt.adapters.log_output import register_secret, set_log_level
 from nuki2mqtt.adapters.network import Network, SystemNetwork
-from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError
+from nuki2mqtt.errors import BridgeError, CallbackDoorError, StateFileError, WebError, WebhookDoorError
 from nuki2mqtt.gateway.gateway import Gateway
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
@@ -25,7 +25,9 @@ from nuki2mqtt.gateway.vocabulary import (
     CallbackDoorOpened,
     CallbackReceived,
     CallBridge,
+    CallWeb,
     ConnectMqtt,
+    DropWeb,
     Effect,
     Event,
     FindBridges,
@@ -35,6 +37,7 @@ from nuki2mqtt.gateway.vocabulary import (
     MemoryNotSaved,
     MemorySaved,
     OpenCallbackDoor,
+    OpenWebhookDoor,
     PairBridge,
     Publish,
     ReachBridge,
@@ -42,11 +45,17 @@ from nuki2mqtt.gateway.vocabulary import (
     SetLogLevel,
     Stop,
     StopRequested,
+    WebAnswered,
+    WebhookDoorFailed,
+    WebhookDoorOpened,
+    WebhookReceived,
+    WebOrdered,
 )
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest
 from nuki2mqtt.protocol.bridge_auth import sign
 from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.web_api import WebAnswer
 
 INBOX = 1000
 LONGEST_TURN_S = 30.0
@@ -108,8 +117,11 @@ class Service:
         self._http = network.http()
         self._door = network.door(self._accept)
         self._finder = network.finder()
+        self._web = network.web()
+        self._webhooks = network.webhook_door(self._accept)
         self._hosts = {bridge.link: (bridge.host, bridge.port) for bridge in settings.bridges}
         self._call_limits: dict[tuple[str, int], float] = {}
+        self._web_calls: dict[int, asyncio.Task[None]] = {}
         # What is said by ourselves and finds the inbox full; it goes before what others say.
         self._own_events: deque[Event] = deque()
         self._has_stopped = False
@@ -126,7 +138,7 @@ class Service:
 
     async def run(self) -> None:
         """Run until a stop was requested and everything is tidied up."""
-        async with self._http, self._door, asyncio.TaskGroup() as tasks:
+        async with self._http, self._door, self._web, self._webhooks, asyncio.TaskGroup() as tasks:
             link = tasks.create_task(self._mqtt.run(), name="mqtt")
             pairing = tasks.create_task(self._watch_pairing(), name="pairing")
             try:
@@ -139,10 +151,11 @@ class Service:
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         calls: set[asyncio.Task[None]] = set()
 
-        def start(name: str, work: Work) -> None:
+        def start(name: str, work: Work) -> asyncio.Task[None]:
             task = tasks.create_task(work, name=name)
             calls.add(task)
             task.add_done_callback(calls.discard)
+            return task
 
         await self._carry_out(self._gateway.begin(), start)
         while not self._has_stopped:
@@ -186,7 +199,7 @@ class Service:
 
     # --- Effects ------------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, effects: list[Effect], start: Callable[[str, Work], None]) -> None:
+    async def _carry_out(self, effects: list[Effect], start: Callable[[str, Work], asyncio.Task[None]]) -> None:
         for effect in effects:
             match effect:
                 case Publish():
@@ -199,6 +212,16 @@ class Service:
                     if call.not_after is not None:  # before anything that has come meanwhile
                         self._own_events.append(BridgeOrdered(link, call_id, begun))
                     start(f"bridge {link}", self._call(call))
+                case CallWeb(call_id) as order:
+                    begun = self._clock.now().monotonic
+                    if order.not_after is not None:
+                        self._own_events.append(WebOrdered(call_id, begun))
+                    self._web_calls[call_id] = start("cloud", self._call_web(order))
+                case DropWeb(call_id):
+                    if (dropped := self._web_calls.pop(call_id, None)) is not None:
+                        dropped.cancel()
+                case OpenWebhookDoor():
+                    start("webhook door", self._open_webhook_door())
                 case ReachBridge(link, host, port):
                     self._hosts[link] = (host, port)
                 case FindBridges() as order:
@@ -233,6 +256,28 @@ class Service:
             event = BridgeAnswered(call.link, call.call_id, error)
         self._call_limits.pop((call.link, call.call_id), None)
         await self._inbox.put(event)
+
+    async def _call_web(self, call: CallWeb) -> None:
+        left_s = None if call.not_after is None else call.not_after - self._clock.now().monotonic
+        answer: WebAnswer | WebError
+        try:
+            answer = await self._web.send(call.request, call.token, connect_within_s=left_s)
+        except WebError as error:
+            answer = error
+        received = self._clock.now().monotonic
+        self._web_calls.pop(call.call_id, None)
+        await self._inbox.put(WebAnswered(call.call_id, answer, received, self._entropy.fraction()))
+
+    async def _open_webhook_door(self) -> None:
+        webhook = self._settings.nuki_web.webhook
+        if webhook.secret is None:
+            raise ValueError("a door for webhooks is wanted without a secret")
+        try:
+            port = await self._webhooks.open(webhook.host, webhook.port, webhook.path, webhook.secret)
+        except WebhookDoorError as error:
+            await self._inbox.put(WebhookDoorFailed(str(error)))
+        else:
+            await self._inbox.put(WebhookDoorOpened(port))
 
     async def _find(self, order: FindBridges) -> None:
         await self._inbox.put(await self._finder.find(order))
@@ -271,7 +316,7 @@ class Service:
 
     # --- From outside -------------------------------------------------------------------------------------------------
 
-    def _accept(self, event: CallbackReceived) -> bool:
+    def _accept(self, event: CallbackReceived | WebhookReceived) -> bool:
         try:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:

@@ -87,6 +87,10 @@ class SystemEntropy:
         """A number from 0 up to, but not including, 1."""
         return self._random.random()
 
+    def bytes_of(self, count: int) -> bytes:
+        """So many bytes, fit for cryptography."""
+        return secrets.token_bytes(count)
+
     def token(self, n_bytes: int) -> str:
         """This many bytes as lower-case hex."""
         return secrets.token_hex(n_bytes)

@@ -12,6 +12,8 @@ from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.adapters.callback_server import CallbackServer
 from nuki2mqtt.adapters.clock import Clock, Entropy
 from nuki2mqtt.adapters.mqtt_link import Emit, MqttLink
+from nuki2mqtt.adapters.nuki_web import NukiWeb
+from nuki2mqtt.adapters.webhook_server import WebhookServer
 from nuki2mqtt.gateway.vocabulary import (
     BridgesFound,
     CallbackPath,
@@ -19,10 +21,13 @@ from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
     FindBridges,
     Publish,
+    WebhookReceived,
 )
+from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import Answer, BridgeRequest
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_words import SenderCheck
+from nuki2mqtt.protocol.web_api import WebAnswer, WebRequest
 
 
 class MqttPort(Protocol):
@@ -74,6 +79,22 @@ class DoorPort(AbstractAsyncContextManager["DoorPort"], Protocol):
         ...
 
 
+class WebPort(AbstractAsyncContextManager["WebPort"], Protocol):
+    """The way to Nuki's cloud, as `adapters.nuki_web` has it."""
+
+    async def send(self, request: WebRequest, token: Secret, *, connect_within_s: float | None = None) -> WebAnswer:
+        """The answer; raises WebError."""
+        ...
+
+
+class WebhookDoorPort(AbstractAsyncContextManager["WebhookDoorPort"], Protocol):
+    """Where Nuki's cloud knocks, as `adapters.webhook_server` has it."""
+
+    async def open(self, host: str, port: int, path: str, secret: Secret) -> int:
+        """Listen, and say the port; raises WebhookDoorError."""
+        ...
+
+
 class FinderPort(Protocol):
     """Who searches for Bridges, as `adapters.bridge_finder` does."""
 
@@ -101,6 +122,14 @@ class Network(Protocol):
         """Who searches for Bridges."""
         ...
 
+    def web(self) -> WebPort:
+        """The way to Nuki's cloud."""
+        ...
+
+    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> WebhookDoorPort:
+        """Where Nuki's cloud knocks; `accept` says whether there is room for it."""
+        ...
+
 
 class SystemNetwork:
     """The network of this computer."""
@@ -126,3 +155,11 @@ class SystemNetwork:
     def finder(self) -> FinderPort:
         """mDNS, host names and Nuki's list, as the settings permit."""
         return BridgeFinder(self._settings.find, self._settings.nuki_web.base_url)
+
+    def web(self) -> WebPort:
+        """HTTPS to the address of the settings."""
+        return NukiWeb(self._settings.nuki_web.base_url, clock=self._clock)
+
+    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> WebhookDoorPort:
+        """An HTTP server."""
+        return WebhookServer(accept, clock=self._clock)

@@ -47,6 +47,12 @@ def _status(setup: Setup, options: argparse.Namespace) -> int:
     return status(setup, as_json=options.json)
 
 
+def _diagnose(setup: Setup, _: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.diagnose import diagnose  # noqa: PLC0415 - each verb loads only what it needs
+
+    return diagnose(setup)
+
+
 def _act(setup: Setup, options: argparse.Namespace) -> int:
     from nuki2mqtt.faces.act import act  # noqa: PLC0415 - each verb loads only what it needs
 
@@ -262,6 +268,14 @@ def make_parser() -> argparse.ArgumentParser:
             "Needs nothing; no token is sent. Exit status 0: a Bridge answered.",
             "nuki2mqtt find",
         )
+    )
+    add(
+        "diagnose",
+        _diagnose,
+        "print what is needed to find out what is wrong, as JSON without secrets",
+        "Needs a broker and a running service for the whole of it; says what it can without them. No Bridge and no "
+        "lock is asked. Exit status 0: the gateway's part is in it.",
+        "nuki2mqtt diagnose > report.json",
     )
     add("health", _health, "say whether the service makes progress", "Needs its state folder.", "nuki2mqtt health")
     return parser

@@ -53,7 +53,10 @@ _REASONS = {
     Reason.UNKNOWN_ACTION: ("A device of this type has no such action.", "Take a word of the tables above."),
     Reason.NOT_PERMITTED: ("The settings do not permit it.", "See `commands.permit` and `devices.<ID>.permit`."),
     Reason.STARTING: ("The gateway has only just connected, or is stopping.", "Give it again in some seconds."),
-    Reason.DUPLICATE: ("The same command was accepted before.", "Use a new `transaction` (or `ts`) for a new command."),
+    Reason.DUPLICATE: (
+        "The same command was accepted before; or, without `transaction` and `ts`, equal opening ones come without a pause.",
+        "Use a new `transaction` (or `ts`) for a new command; without them, pause for five seconds.",
+    ),
     Reason.CLOCK_UNTRUSTED: (
         "The gateway's own clock cannot be trusted, so that the age of an opening command cannot be told.",
         "Synchronise the clock of the gateway's machine (NTP), or set `commands.trust_clock`.",

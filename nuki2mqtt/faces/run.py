@@ -16,10 +16,11 @@ from nuki2mqtt.adapters.log_output import configure_logging, register_secret
 from nuki2mqtt.adapters.run_marker import RunMarker
 from nuki2mqtt.adapters.state_dir import HEARTBEAT
 from nuki2mqtt.adapters.state_file import OpenedState, StateFile, instance_id, read_machine_id
+from nuki2mqtt.adapters.time_zones import zone_of
 from nuki2mqtt.errors import EmbeddedBrokerError, StateFileError
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_IN_USE, EXIT_OK, Setup
 from nuki2mqtt.gateway.gateway import Gateway
-from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.identity import Identity, Outside
 from nuki2mqtt.protocol.settings import MqttSettings
 from nuki2mqtt.service import Service
 
@@ -78,7 +79,7 @@ async def _serve(setup: Setup, state: StateFile, opened: OpenedState, *, after_u
     )
     service = Service(
         settings,
-        Gateway(settings, identity, opened.memory),
+        Gateway(settings, identity, opened.memory, Outside(entropy.bytes_of, zone_of)),
         client_id=settings.mqtt.client_id or f"nuki2mqtt-{identity.instance}",
         state=state,
         clock=clock,

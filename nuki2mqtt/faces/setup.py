@@ -33,7 +33,8 @@ class Setup:
     def secrets(self) -> list[Secret]:
         """All secrets that the settings hold."""
         settings = self.settings
-        found = [settings.mqtt.password, settings.nuki_web.token, settings.web.password]
+        web = settings.nuki_web
+        found = [settings.mqtt.password, web.token, web.webhook.secret, settings.web.password]
         found += [bridge.token for bridge in settings.bridges]
         return [secret for secret in found if secret is not None]
 

@@ -219,7 +219,7 @@ class BridgeLink:
         self._due = {}
         # A Bridge in trouble would be asked too late; the next start cleans up.
         is_well = self._problem_kind in {None, BridgeErrorKind.BUSY}
-        can_ask = self._is_active and not self._is_contact_ended and is_well
+        can_ask = self._is_active and self.is_verified and is_well
         self.callback.release(now.monotonic, can_ask=can_ask)
 
     def end_contact(self, problem: str) -> list[Effect]:
@@ -369,8 +369,8 @@ class BridgeLink:
 
     def _next_due(self) -> float:
         """When something other than an order is due; this runs at every event."""
-        if not self.is_verified and not self._is_releasing:
-            return self._due[JobKind.INFO]
+        if not self.is_verified:
+            return self._due.get(JobKind.INFO, inf)
         if self.callback.step is not None or len(self._asked):
             return self._earliest
         dues = [*self._due.values()]
@@ -395,7 +395,7 @@ class BridgeLink:
         def is_due(kind: JobKind) -> bool:
             return self._due.get(kind, now + 1) <= now
 
-        if not self.is_verified and not self._is_releasing:
+        if not self.is_verified:
             return Job(JobKind.INFO, InfoRequest())
         order = self._orders.take(now)
         if order is not None:
@@ -545,8 +545,8 @@ class BridgeLink:
             case _:
                 pass
         if self._is_releasing:
-            # What failed may be an older request.
-            if job.kind in {JobKind.SLOTS, JobKind.LEASE}:
+            # What failed may be an older request; but nobody knows now who answers there.
+            if job.kind in {JobKind.SLOTS, JobKind.LEASE} or not self.is_verified:
                 self.callback.failed(now.monotonic + delay)
             return self._tell(job, error, now)
         self._retry(job, now.monotonic + delay, error)

@@ -4,8 +4,8 @@ The cloud answers an order with 204: it is queued, may open a door hours later, 
 reference 6.2). So an order goes there only
 
 - if no Bridge knows the lock; or, with `fallback`, if the connection to the Bridge failed before a byte was written.
-  After a 503, a timeout or a reset an opening action never does: it may have been carried out; a closing one may be.
-  After a clear no nothing does;
+  After a 503, a timeout or a reset nothing does: it may have been carried out, and the Bridge repeats what closes. Nor
+  after a clear no;
 - right after a read that shows the lock online: one sent at most 15 s before the order is (`send_by`);
 - if the lane is not held: for two minutes after an order that let nobody see its end, nothing that opens is sent, by
   no way.
@@ -17,6 +17,7 @@ then a command waits. Once an order has gone to the cloud, nothing of that comma
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.command_life import Turn
@@ -90,7 +91,7 @@ FIRST: dict[tuple[WebCommands, Local], tuple[Route, Route]] = {
     (WebCommands.FALLBACK, Local.UNDECIDED): (_WAIT, _WAIT),
     (WebCommands.FALLBACK, Local.UNTRIED): (_BRIDGE, _BRIDGE),
     (WebCommands.FALLBACK, Local.NOT_WRITTEN): (_CLOUD, _CLOUD),
-    (WebCommands.FALLBACK, Local.IN_DOUBT): (_BRIDGE, _CLOUD),
+    (WebCommands.FALLBACK, Local.IN_DOUBT): (_BRIDGE, _BRIDGE),
     (WebCommands.FALLBACK, Local.SAID_NO): (_BRIDGE, _BRIDGE),
 }
 
@@ -183,13 +184,27 @@ class CloudHolds:
         """An opening order that the cloud took, or may have taken, ended without evidence; or did so before a crash."""
         self._until[nuki_id] = now + HOLD_S
 
+    def begin_open(self, nuki_id: NukiId) -> None:
+        """An opening order goes to the cloud; its end will `begin` or `release`."""
+        self._until[nuki_id] = inf
+
+    def release(self, nuki_id: NukiId) -> None:
+        """What became of the order is known."""
+        self._until.pop(nuki_id, None)
+
+    def settle(self, now: float) -> None:
+        """Another gateway had the base meanwhile: the ends of our orders were told to nobody."""
+        for nuki_id, until in self._until.items():
+            if until == inf:
+                self.begin(nuki_id, now)
+
     def is_held(self, nuki_id: NukiId, now: float) -> bool:
         """Whether nothing that opens is to be sent to this device."""
         return now < self._until.get(nuki_id, now)
 
     def next_deadline(self, now: float) -> float | None:
         """When the next hold ends."""
-        return min((until for until in self._until.values() if until > now), default=None)
+        return min((until for until in self._until.values() if now < until < inf), default=None)
 
 
 _UNLATCHING = frozenset({Action.UNLATCH, Action.LOCK_N_GO_UNLATCH})

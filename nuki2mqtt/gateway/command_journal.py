@@ -86,6 +86,16 @@ class CommandJournal:
             del entries[_least_needed(keyless or entries)]
         return entries
 
+    def route_by_cloud(self, entry_id: str, now: Moment) -> None:
+        """It is about to go to the cloud, where it may wait: the file tells of it for ten minutes, key or none."""
+        entry = self.entries.get(entry_id)
+        if entry is None or entry.by_cloud:
+            return
+        routed = replace(entry, by_cloud=True, key=f"cloud {entry_id}" if entry.key is None else entry.key)
+        if entry.key is None and routed.key is not None and entry.opens:
+            self._keys[entry.device, entry.action, routed.key] = now.monotonic
+        self.entries = {**self.entries, entry_id: routed}
+
     def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:
         """This is its end, and about to be said."""
         entry = self.entries.get(entry_id)

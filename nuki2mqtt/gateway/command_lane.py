@@ -1,11 +1,10 @@
 """One command and its lane: a device has one command at a time, and at most one that waits for its turn."""
 
-import math
 from dataclasses import dataclass, field
 
 from nuki2mqtt.gateway.command_life import Phase, Turn
 from nuki2mqtt.gateway.evidence import Trial
-from nuki2mqtt.gateway.vocabulary import JournalEntry, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import CLOUD, JournalEntry, Moment, MqttReceived
 from nuki2mqtt.model.action import Action, ActionFacts
 from nuki2mqtt.model.command import Evidence, Reason, Status
 from nuki2mqtt.model.device import NukiId
@@ -52,7 +51,7 @@ class Command:
     `arrived`: when the message came, which may have waited for us until `received` (None: not known to have).
     `deadline`: not sent after it. `due`: when the time of its phase is up. `looks`: when `/list` is wanted.
     `cause`: why its outcome is in doubt, or why it failed. `joined` are those that get the same end.
-    `is_dated`: our wall clock could be believed when it came. `copied`: when its last copy came.
+    `was_unreached`: a Bridge could not even be connected to. `is_dated`: our wall clock could be believed when it came.
     """
 
     nuki_id: NukiId
@@ -71,13 +70,13 @@ class Command:
     due: float | None = None
     looks: list[float] = field(default_factory=list)
     refusals: int = 0
+    was_unreached: bool = False
     repeats: int = 0
     cause: Reason | None = None
     has_report: bool = False
     is_joined: bool = False
     look_from: float = 0.0
     journal_id: str | None = None
-    copied: float = -math.inf
     end: End | None = None
     joined: "list[Command]" = field(default_factory=list)
 
@@ -95,7 +94,7 @@ class Command:
     def derived_state(self) -> int | None:
         """The state to be concluded from the Bridge's `success` until a report comes."""
         is_acknowledged = self.phase in {Phase.ACKNOWLEDGED, Phase.VERIFYING}
-        if self.trial is None or not is_acknowledged or self.has_report:
+        if self.trial is None or not is_acknowledged or self.has_report or self.link == CLOUD:
             return None
         is_there = self.trial.before is not None and not self.trial.was_elsewhere
         # A latch or a strike moves in any case, a bolt that is where it shall be does not.
@@ -138,7 +137,8 @@ class Lane:
     """The commands of one device.
 
     `recent`: those that had or have their turn, the newest last, with what moved last among them. `outstanding`: the
-    link whose answer to a command that has ended is still to come. `sent`: what went out lately.
+    link whose answer to a command that has ended is still to come. `sent`: what went out lately. `rounds`: of bare
+    opening commands that came without a pause, when the first and the last one did.
     """
 
     active: Command | None = None
@@ -146,6 +146,7 @@ class Lane:
     recent: list[Command] = field(default_factory=list)
     sent: list[Command] = field(default_factory=list)
     outstanding: str | None = None
+    rounds: dict[Action, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def is_busy(self) -> bool:
@@ -183,14 +184,23 @@ class Lane:
             if one.end is not None and not one.end.may_have_acted:
                 continue
             if one.action is command.action:
-                # From the last copy: of what goes round between brokers one comes again and again. What failed may be
-                # tried again all the same.
-                has_failed = one.end is not None and one.end.status is Status.FAILED
-                since = one.came if has_failed else max(one.came, one.copied)
-                return one if command.came - since <= JOIN_S else None
+                return one if command.came - one.came <= JOIN_S else None
             if one is not self.queued and one.phase is not Phase.WAITING:
                 return None
         return None
+
+    def goes_round(self, command: Command) -> bool:
+        """Whether equal ones have come without a pause for longer than one is joined; to be asked once for each.
+
+        Between brokers that hand everything to each other a command goes round for ever. Without `transaction` and
+        `ts` nothing tells a copy from a new wish, whatever became of the former ones and came in between.
+        """
+        if command.order.key is not None or not command.facts.opens:
+            return False
+        first, last = self.rounds.get(command.action, (command.came, command.came))
+        first = first if command.came - last <= JOIN_S else command.came
+        self.rounds[command.action] = first, max(last, command.came)
+        return command.came - first > JOIN_S
 
     def still_bringing_about(self, now: float) -> frozenset[int]:
         """The states that the orders before may still bring about at this monotonic time."""

@@ -7,6 +7,7 @@ who wants to see anew. What is said goes to the publications.
 from collections.abc import Iterable
 
 from nuki2mqtt.gateway.admission import Admission, Timing, age_of
+from nuki2mqtt.gateway.cloud_orders import CloudOrders
 from nuki2mqtt.gateway.command_journal import CommandJournal
 from nuki2mqtt.gateway.command_lane import Command, End, ReplyTo, response_of
 from nuki2mqtt.gateway.command_routes import CommandRoutes
@@ -17,7 +18,7 @@ from nuki2mqtt.gateway.news import News
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.refusal_texts import next_step
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, JournalEntry, Level, Log, Moment, MqttReceived
 from nuki2mqtt.model.action import Action, actions_of
 from nuki2mqtt.model.command import Reason, Status
 from nuki2mqtt.model.device import NukiId
@@ -57,8 +58,12 @@ class Commanding:
         topics: TopicMemory,
         journal: dict[str, JournalEntry],
         now: Moment,
+        cloud: CloudOrders | None = None,
     ) -> None:
-        routes = CommandRoutes(following, waits=settings.commands.wait)
+        routes = CommandRoutes(following, waits=settings.commands.wait, cloud=cloud)
+        if cloud is not None:
+            for entry in journal.values():
+                cloud.left_open(entry, now)
         remembered = CommandJournal(journal, now)
         self.admission = Admission(settings.commands, remembered)
         self.commands = Commands(settings.commands, routes, remembered)
@@ -150,7 +155,7 @@ class Commanding:
             action,
             facts,
             order,
-            is_permitted=action in self._settings.permitted(nuki_id, device_type),
+            is_permitted=action in self.permitted(nuki_id, device_type),
             is_clock_trusted=is_clock_trusted,
             waited_s=waited_s,
             expiry_s=message.expiry_s,
@@ -176,6 +181,11 @@ class Commanding:
         if reason is None:
             return []
         return self._refuse(reply_to, nuki_id, action, order.transaction, reason, now, age_s=age_of(order, now))
+
+    def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
+        """What a device may be told: as the settings say, as far as there is a way to it that can."""
+        permitted = self._settings.permitted(nuki_id, device_type)
+        return frozenset(action for action in permitted if self._routes.has_way(nuki_id, action))
 
     def take_get(self, message: MqttReceived, now: Moment) -> list[Effect]:
         """A message on `<device>/get`."""
@@ -353,6 +363,9 @@ class Commanding:
         self.has_told = True
         if command.is_joined:
             return []
+        if end is not None and command.link == CLOUD and command.facts.opens:
+            is_certain = end.evidence is not None or not end.may_have_acted
+            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=is_certain)
         name = f"{command.action} for {command.reply_to.addressee}"
         if end is None:
             return [Log(Level.INFO, f"Command {name}: accepted{f' ({said.reason})' if said.reason else ''}.")]

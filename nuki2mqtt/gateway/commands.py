@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.gateway.cloud_commands import turn_of
 from nuki2mqtt.gateway.command_journal import CommandJournal
-from nuki2mqtt.gateway.command_lane import JOIN_S, Command, End, Lane
+from nuki2mqtt.gateway.command_lane import Command, End, Lane
 from nuki2mqtt.gateway.command_life import BEFORE_THE_ANSWER, Phase, Turn, next_phase
 from nuki2mqtt.gateway.command_routes import CommandRoutes
 from nuki2mqtt.gateway.evidence import Observation, Trial
 from nuki2mqtt.gateway.news import (
     AskEnded,
+    CloudOrderEnded,
+    CloudReadEnded,
+    Happening,
     ListEnded,
     News,
     OrderBegun,
@@ -25,10 +29,10 @@ from nuki2mqtt.gateway.news import (
     ReadEnded,
     SearchEnded,
 )
-from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.gateway.vocabulary import CLOUD, Moment
 from nuki2mqtt.model.command import Evidence, Reason
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.model.state import DeviceState
+from nuki2mqtt.model.state import DeviceState, Source
 from nuki2mqtt.protocol.bridge_api import ActionAnswer
 from nuki2mqtt.protocol.settings import CommandSettings
 from nuki2mqtt.protocol.settings_words import Overlap
@@ -70,9 +74,13 @@ class Commands:
     def take(self, command: Command, now: Moment) -> Reason | None:
         """Let a command into its lane; a reason if it is refused."""
         lane = self._lanes.setdefault(command.nuki_id, Lane())
-        twin = lane.twin(command)
+        twin, goes_round = lane.twin(command), lane.goes_round(command)
+        if goes_round and (twin is None or twin.end is not None):
+            return Reason.DUPLICATE
         if twin is not None:
             return self._join(command, twin, now)
+        if command.facts.opens and self._routes.is_held(command.nuki_id, now):
+            return Reason.BUSY
         if not lane.is_busy:
             self._accept(command, None, now)
             self._start(lane, command, now)
@@ -88,11 +96,6 @@ class Commands:
         return None
 
     def _join(self, command: Command, twin: Command, now: Moment) -> Reason | None:
-        if twin.end is not None and command.came - twin.came > JOIN_S:
-            # It goes round, or somebody presses again and again: what was found out then says nothing of now.
-            twin.copied = max(twin.copied, command.came)
-            return Reason.DUPLICATE
-        twin.copied = max(twin.copied, command.came)
         if len(twin.joined) >= MOST_JOINED:
             return Reason.BUSY
         command.is_joined = True
@@ -116,7 +119,7 @@ class Commands:
         lane.active = command
         lane.enter(command)
         command.due = command.deadline
-        self._order(command, now, 0.0)
+        self._order(lane, command, now, 0.0)
 
     def _supersede(self, lane: Lane, command: Command) -> None:
         if command.is_evident:
@@ -124,13 +127,28 @@ class Commands:
         else:
             self._turn(lane, command, Turn.SUPERSEDED, Reason.SUPERSEDED)
 
-    def _order(self, command: Command, now: Moment, delay_s: float) -> None:
-        """Have it sent; as long as nothing was written by whichever Bridge is best."""
+    def _order(self, lane: Lane, command: Command, now: Moment, delay_s: float) -> None:
+        """Have it sent; as long as nothing was written by whichever way is best."""
         if command.trial is None or command.link is None:
             self._withdraw(command)
-            command.link = self._routes.choose(command.nuki_id, now)
-        if command.link is not None:
-            due = now.monotonic + delay_s
+            choice = self._routes.choose_for(
+                command.nuki_id,
+                command.action,
+                opens=command.facts.opens,
+                is_not_written=command.was_unreached,
+                deadline=command.deadline,
+                now=now,
+            )
+            command.link = choice.link
+            if choice.refusal is not None:
+                self._turn(lane, command, Turn.NEVER_WRITTEN, choice.refusal)
+                return
+        due = now.monotonic + delay_s
+        if command.link == CLOUD:
+            if command.journal_id is not None:
+                self.journal.route_by_cloud(command.journal_id, now)
+            self._routes.order_from_cloud(command.nuki_id, command.action, due, command.deadline, now)
+        elif command.link is not None:
             not_after = command.deadline if command.trial is None else command.received + REPEAT_WITHIN_S
             self._routes.order(command.link, command.nuki_id, command.facts.code, due, not_after)
 
@@ -149,13 +167,17 @@ class Commands:
                 self._begun(nuki_id, at)
             case OrderEnded():
                 self._answered(news, now)
+            case CloudOrderEnded():
+                self._answered_by_cloud(news, now)
+            case CloudReadEnded():
+                self._read_in_cloud(news, now)
             case OrderHeld(nuki_id, error):
                 self._held(nuki_id, error, now)
             case Observation():
                 self._observe(news, now)
             case ReadEnded():
                 self._read(news, now)
-            case ListEnded() | AskEnded() | SearchEnded() | PairEnded():
+            case ListEnded() | AskEnded() | SearchEnded() | PairEnded() | Happening():
                 pass
 
     def _sent(self, nuki_id: NukiId, now: Moment) -> None:
@@ -166,11 +188,13 @@ class Commands:
         self._turn(lane, command, Turn.SENDING)
         command.due = None
         if command.trial is None:
-            before = self._routes.state_before(nuki_id, now)
+            before = self._routes.state_before(command.link, nuki_id, now)
             command.trial = Trial(
                 command.facts, before, now.monotonic, discounted=lane.still_bringing_about(now.monotonic)
             )
             lane.sent.append(command)
+            if command.link == CLOUD and command.facts.opens:
+                self._routes.sent_to_cloud(nuki_id)
 
     def _begun(self, nuki_id: NukiId, at: float) -> None:
         """Only now it goes to the wire: what was seen while the state file was written proves nothing of it."""
@@ -210,6 +234,7 @@ class Commands:
                 self._turn(lane, command, Turn.TOO_LATE, Reason.BUSY)
             elif error.kind is BridgeErrorKind.REFUSED:
                 self._forget_sending(lane, command)
+                command.was_unreached = True
                 self._try_again(lane, command, Reason.BRIDGE_UNREACHABLE, now)
             elif error.kind in _CLEAR_NO:
                 self._turn(lane, command, Turn.DENIED, Reason.BRIDGE_SAID_NO)
@@ -223,7 +248,7 @@ class Commands:
             self._turn(lane, command, Turn.UNKNOWN_MAY_REPEAT, cause)
             command.looks = [now.monotonic]
             command.due = command.received + REPEAT_WITHIN_S
-            self._order(command, now, REPEATS_S[command.repeats])
+            self._order(lane, command, now, REPEATS_S[command.repeats])
             command.repeats += 1
         else:
             self._turn(lane, command, Turn.UNKNOWN, cause)
@@ -250,8 +275,9 @@ class Commands:
         if lane is None or command is None:
             return
         if command.phase is Phase.REPEATING:
-            self._order(command, now, REPEATS_S[0])
-        elif command.phase is Phase.WAITING:
+            self._order(lane, command, now, REPEATS_S[0])
+        elif command.phase is Phase.WAITING and command.link != CLOUD:
+            command.was_unreached = command.was_unreached or error.kind is BridgeErrorKind.REFUSED
             self._try_again(lane, command, _HELD_BY.get(error.kind, Reason.BRIDGE_UNREACHABLE), now)
         self._advance(lane, now)
 
@@ -262,7 +288,7 @@ class Commands:
             self._turn(lane, command, Turn.NOT_WRITTEN)
             command.refusals += 1
             command.due = command.deadline
-            self._order(command, now, REFUSED_RETRIES_S[tries])
+            self._order(lane, command, now, REFUSED_RETRIES_S[tries])
         else:
             self._turn(lane, command, Turn.NEVER_WRITTEN, cause)
 
@@ -271,6 +297,8 @@ class Commands:
         command = None if lane is None else lane.active
         if lane is None or command is None or command.trial is None:
             return
+        if seen.source is Source.WEB and command.link != CLOUD:
+            return  # the cloud's copy may be older than the order, and nothing tells
         command.has_report = command.has_report or seen.is_since(command.trial.sent)
         if command.trial.is_blocked(seen):
             self._turn(lane, command, Turn.BLOCKED, Reason.MOTOR_BLOCKED)
@@ -301,6 +329,65 @@ class Commands:
             self._turn(lane, command, Turn.NOTHING_PROVED, cause)
         self._advance(lane, now)
 
+    # --- By the cloud -------------------------------------------------------------------------------------------------
+
+    def _answered_by_cloud(self, news: CloudOrderEnded, now: Moment) -> None:
+        """A 204 says only that the order waits there: it is no evidence, and nothing is ever sent again."""
+        lane = self._lanes.get(news.nuki_id)
+        if lane is None:
+            return
+        command = lane.active
+        turn, cause = turn_of(news.answer)
+        if lane.outstanding == CLOUD:
+            lane.outstanding = None
+        elif command is None or command.link != CLOUD:
+            return
+        elif not news.was_sent and command.phase in {Phase.WAITING, Phase.SENT}:
+            self._unsent(lane, command, turn, cause, now)
+        elif command.phase is not Phase.SENT or command.trial is None:
+            return
+        elif turn is Turn.SUCCESS:
+            self._turn(lane, command, Turn.SUCCESS)
+            command.due = now.monotonic + self._settings.confirm_s
+            command.looks = [now.monotonic + look_s for look_s in LOOKS_S]
+        elif turn is Turn.NOT_WRITTEN:
+            self._forget_sending(lane, command)
+            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=True)
+            self._try_again(lane, command, cause or Reason.BRIDGE_UNREACHABLE, now)
+        else:
+            self._turn(lane, command, turn, cause)
+            if turn is Turn.UNKNOWN:
+                self._doubt(command, now)
+        self._advance(lane, now)
+
+    def _unsent(self, lane: Lane, command: Command, turn: Turn, cause: Reason | None, now: Moment) -> None:
+        """It never went out: its read grew too old meanwhile, or the cloud may not be asked for this at all."""
+        if command.phase is Phase.SENT:
+            self._forget_sending(lane, command)
+            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=True)
+            self._turn(lane, command, Turn.NOT_WRITTEN)
+        command.link = None
+        if turn is not Turn.TOO_LATE:
+            self._turn(lane, command, Turn.NEVER_WRITTEN, cause)
+        elif now.monotonic < command.deadline:
+            command.due = command.deadline
+            self._order(lane, command, now, 0.0)
+        else:
+            self._time_up(lane, command, now)
+
+    def _read_in_cloud(self, news: CloudReadEnded, now: Moment) -> None:
+        """What was read there was observed already; that it shows the lock unmoved proves nothing of an order."""
+        lane = self._lanes.get(news.nuki_id)
+        command = None if lane is None else lane.active
+        if lane is None or command is None or command.link != CLOUD:
+            return
+        if command.phase in {Phase.VERIFYING, Phase.LOOKING} and news.sent >= command.look_from:
+            if command.is_evident:
+                self._turn(lane, command, Turn.EVIDENCE, evidence=Evidence.TRANSITION)
+            else:
+                self._turn(lane, command, Turn.NOTHING_PROVED)
+            self._advance(lane, now)
+
     # --- Time ---------------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
@@ -319,11 +406,11 @@ class Commands:
                 if command.looks and command.looks[0] <= now.monotonic:
                     command.looks = [look for look in command.looks if look > now.monotonic]
                     if command.link is not None:
-                        self._routes.look(command.link, now)
+                        self._routes.look(command.link, command.nuki_id, now)
                 if command.due is not None and command.due <= now.monotonic:
                     self._time_up(lane, command, now)
                 elif command.phase is Phase.WAITING and command.link is None and command is lane.active:
-                    self._order(command, now, 0.0)
+                    self._order(lane, command, now, 0.0)
             self._advance(lane, now)
 
     def _time_up(self, lane: Lane, command: Command, now: Moment) -> None:

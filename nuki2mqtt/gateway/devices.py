@@ -201,6 +201,14 @@ class Devices:
         device = self._devices[nuki_id]
         return link in device.entries or device.link == link
 
+    def source_of(self, nuki_id: NukiId) -> Source | None:
+        """Who spoke last of a device."""
+        return self._devices[nuki_id].source
+
+    def time_of(self, nuki_id: NukiId) -> float:
+        """When the state that is held was so, monotonic seconds."""
+        return self._devices[nuki_id].time
+
     def link_of(self, nuki_id: NukiId) -> str:
         """The link that spoke last of a device, empty before any did."""
         return self._devices[nuki_id].link
@@ -285,7 +293,7 @@ class Devices:
         if is_same and device.source is Source.LIST and device.link == link:
             events: tuple[DeviceEvent, ...] = ()
             told_first = False
-        elif not is_older and self._may_override(device, link, time):
+        elif not is_older and self._may_override(device, link, time, entry_state):
             merged = self._merge_entry(device, link, entry_state)
             told_first = self._is_news(device, merged)
             events = self._take(device, merged, Source.LIST, link, time, now)
@@ -356,6 +364,20 @@ class Devices:
         self.settle(nuki_id, now)
         return Verdict(nuki_id=nuki_id, events=events + ring_events)
 
+    def apply_cloud(self, link: str, report: Report, now: Moment, *, time: float, is_alone: bool) -> Verdict:
+        """Take in what the cloud says as of `time` (monotonic), where it leads; `is_alone`: no Bridge has the device.
+
+        Then its name and firmware count, too. `report` has a state.
+        """
+        device = self._devices.get(report.nuki_id)
+        if device is None or is_alone:
+            device = self._listed(link, report)
+        if report.state is None or (device.state is not None and time < device.time):
+            return Verdict(nuki_id=device.nuki_id, has_state=report.state is not None)
+        device.has_keypad = device.has_keypad or report.state.keypad_battery_critical is not None
+        events = self._take(device, self._merge(device, report.state), Source.WEB, link, time, now)
+        return Verdict(nuki_id=device.nuki_id, events=events)
+
     # --- Inside ---------------------------------------------------------------------------------------
 
     def _listed(self, link: str, report: Report) -> _Device:
@@ -380,9 +402,11 @@ class Devices:
         return now.monotonic
 
     @staticmethod
-    def _may_override(device: _Device, link: str, time: float) -> bool:
+    def _may_override(device: _Device, link: str, time: float, entry: DeviceState) -> bool:
         if device.state is None:
             return True
+        if device.source is Source.WEB and not _contradicts(entry, device.state):
+            return True  # a Bridge that speaks again and agrees leads again
         if device.source is Source.LIST:
             return device.link == link or time >= device.time
         return time + TOLERANCE_S >= device.time

@@ -167,8 +167,12 @@ class Finding:
     def _place_of(self, link: BridgeLink, now: Moment) -> BridgeSettings | None:
         """Where something calls itself like this Bridge, and wants a token as a Bridge does; None if it is at home."""
         places: list[BridgeSettings] = []
+        # Whatever is said of the address of another Bridge that answers: who is there is known.
+        others = {one.place.link for one in self._links.values() if one is not link and self._is_spared(one, now)}
         for tried in self.found:
             candidate = tried.candidate
+            if candidate.link in others:
+                continue
             if candidate.link == link.place.link and tried.verdict is not Verdict.SILENT:
                 return None
             if tried.verdict is Verdict.BRIDGE and link.bridge_id in candidate.ids:

@@ -6,7 +6,8 @@ may be shown as fresh, the watch which callbacks were lost.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Protocol
 
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
@@ -21,6 +22,7 @@ from nuki2mqtt.gateway.finding import Finding
 from nuki2mqtt.gateway.learnt_bridges import followed_bridges, name_at, new_name
 from nuki2mqtt.gateway.news import (
     AskEnded,
+    Happening,
     ListEnded,
     News,
     OrderBegun,
@@ -34,6 +36,7 @@ from nuki2mqtt.gateway.news import (
 from nuki2mqtt.gateway.own_callbacks import OwnCallbacks
 from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import (
+    CLOUD,
     BridgeAnswered,
     BridgeAskedToPair,
     BridgeMemory,
@@ -55,7 +58,6 @@ from nuki2mqtt.gateway.vocabulary import (
 from nuki2mqtt.gateway.vouching import Vouching
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.model.state import Report, Snapshot, Source
 from nuki2mqtt.protocol.bridge_api import Answer, InfoAnswer, ListAnswer, LockStateAnswer
@@ -66,13 +68,16 @@ MAX_DEVICES = 1000
 _MAX_UNKNOWN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """An event of a device, and when we received the report of it (monotonic seconds)."""
+class CloudSide(Protocol):
+    """What the cloud adds to what the Bridges say (`cloud_truth`)."""
 
-    nuki_id: NukiId
-    event: DeviceEvent
-    received: float
+    def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the state that is shown is the cloud's, and fresh."""
+        ...
+
+    def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
+        """The snapshot with what only the cloud says."""
+        ...
 
 
 class Following:
@@ -95,6 +100,7 @@ class Following:
         }
         self.finding = Finding(settings.find, self.links)
         self.devices = Devices(started)
+        self.cloud: CloudSide | None = None
         self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)
         self.watches = {link: CallbackWatch() for link in self.links}
         self.is_active = False
@@ -105,6 +111,9 @@ class Following:
             one = memory.bridges[name]
             if one.at is not None and name_at(memory.bridges, one.at) == name and one.at not in self.links:
                 self._others[new_name(one.at, {*self.links, *self._others})] = one  # it has moved away from there
+        for name in self._others.keys() & self.links.keys():  # who is listed there has been met elsewhere
+            other = self._others.pop(name)
+            self._others[new_name(name, {*self.links, *self._others})] = replace(other, at=other.at or name)
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
         # At which path, and from which host, the callback door expects each Bridge.
         self._expected_at: dict[str, tuple[str, str]] = {}
@@ -113,6 +122,7 @@ class Following:
         self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
         # The last snapshots, with what they were made of: most events change nothing.
         self._snapshots: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}
+        self._filled: dict[NukiId, Snapshot] = {}
         self._own_callbacks = OwnCallbacks(
             settings.callback.host, instance=instance, secret=callback_secret, in_container=in_container
         )
@@ -182,8 +192,10 @@ class Following:
 
     @property
     def needs_pairing(self) -> bool:
-        """Whether a token is missing."""
-        return not self.links or any(link.needs_pairing for link in self.links.values())
+        """Whether a token is missing: of a Bridge, or of anything at all to follow."""
+        if not self.links:
+            return self._settings.nuki_web.token is None
+        return any(link.needs_pairing for link in self.links.values())
 
     def door_opened(self, port: int, now: Moment) -> list[Effect]:
         """The callback door listens."""
@@ -266,17 +278,17 @@ class Following:
 
     def _keep(self, event: BridgePaired) -> None:
         """A token that nothing uses now; of that name there may be one that has moved away."""
-        former = self._others.get(event.link, BridgeMemory())
-        if former.at in {None, event.link}:
-            self._others[event.link] = BridgeMemory(token=event.token)
-        else:
+        name = name_at(self._others, event.link)
+        former = self._others.get(name, BridgeMemory())
+        if former.at not in {None, event.link} or name in self.links:
             name = new_name(event.link, {*self.links, *self._others})
-            self._others[name] = BridgeMemory(token=event.token, at=event.link)
+        self._others[name] = BridgeMemory(token=event.token, at=None if name == event.link else event.link)
 
     def _add(self, bridge: BridgeSettings) -> BridgeLink:
         """Follow a Bridge that was not known before."""
-        if self._others.get(bridge.link, BridgeMemory()).at in {None, bridge.link}:
-            self._others.pop(bridge.link, None)
+        known = name_at(self._others, bridge.link)
+        if self._others.get(known, BridgeMemory()).at in {None, bridge.link}:
+            self._others.pop(known, None)
         name = new_name(bridge.link, {*self.links, *self._others})
         link = BridgeLink(bridge, self._settings.poll, BridgeMemory(), name=name, is_learnt=True)
         self.links[link.link] = link
@@ -482,12 +494,15 @@ class Following:
         text = f"Device {verdict.nuki_id}: {verdict.doubt}, and the reads of the day are spent (poll.forced_per_day)."
         return [Log(Level.DEBUG, text)]
 
-    def _note(self, verdict: Verdict) -> None:
+    def _note(self, verdict: Verdict, earliest: float | None = None) -> None:
         for event in verdict.events:
             if len(self._events) >= MAX_EVENTS:
                 self._events.popleft()
                 self.events_dropped += 1
-            self._events.append(Happening(verdict.nuki_id, event, self._received))
+            happening = Happening(verdict.nuki_id, event, self._received, earliest)
+            self._events.append(happening)
+            if self.cloud is not None:
+                self._news.append(happening)
 
     def take_events(self) -> list[Happening]:
         """What happened since the last call, in order."""
@@ -541,6 +556,7 @@ class Following:
         """A person has removed it; a Bridge that lists it again brings it back as a newcomer."""
         self.devices.remove(nuki_id)
         self._snapshots.pop(nuki_id, None)
+        self._filled.pop(nuki_id, None)
         self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
         for link in self.links.values():
             link.forget_device(nuki_id)
@@ -568,16 +584,57 @@ class Following:
         link = self.links.get(link_name)
         own = self._settings.devices.get(nuki_id)
         name = own.name if own is not None and own.name else seen.name
-        stale = not self.vouching.is_vouched(nuki_id, now.monotonic)
+        stale = not self.is_vouched(nuki_id, now)
         bridge = None if link is None else link.bridge_id
         rssi_dbm = self.rssi_dbm(link_name, nuki_id)
         made_of = (seen, name, stale, bridge, rssi_dbm)
         former = self._snapshots.get(nuki_id)
         if former is not None and former[0] == made_of:
-            return former[1]
-        snapshot = replace(seen, name=name, stale=stale, bridge=bridge, rssi_dbm=rssi_dbm)
-        self._snapshots[nuki_id] = made_of, snapshot
-        return snapshot
+            snapshot = former[1]
+        else:
+            snapshot = replace(seen, name=name, stale=stale, bridge=bridge, rssi_dbm=rssi_dbm)
+            self._snapshots[nuki_id] = made_of, snapshot
+        return snapshot if self.cloud is None else self._fill(snapshot, self.cloud, now)
+
+    def _fill(self, snapshot: Snapshot, cloud: CloudSide, now: Moment) -> Snapshot:
+        """The same object as long as nothing of it differs."""
+        filled, former = cloud.fill(snapshot, now), self._filled.get(snapshot.nuki_id)
+        if former == filled:
+            return former
+        self._filled[snapshot.nuki_id] = filled
+        return filled
+
+    def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether what is shown of a device is fresh, by the word of a Bridge or of the cloud."""
+        is_by_bridge = self.vouching.is_vouched(nuki_id, now.monotonic)
+        return is_by_bridge or (self.cloud is not None and self.cloud.is_vouched(nuki_id, now))
+
+    # --- Beside the cloud ---------------------------------------------------------------------------------------------
+
+    def bridged(self) -> dict[NukiId, int]:
+        """The devices that a Bridge has listed last, with their types."""
+        listed = [nuki_id for name in self.followed for nuki_id in self.listed.get(name, ())]
+        return {nuki_id: self.devices.device_type(nuki_id) for nuki_id in listed if self.devices.knows(nuki_id)}
+
+    def apply_cloud(self, report: Report, time: float, now: Moment, *, earliest: float | None, is_alone: bool) -> None:
+        """Take in what the cloud says as of `time` (monotonic) of a device of which it leads."""
+        self._received = now.monotonic
+        self._note(self.devices.apply_cloud(CLOUD, report, now, time=time, is_alone=is_alone), earliest)
+
+    def observe(self, seen: Observation) -> None:
+        """A report for those who wait for one."""
+        self._news.append(seen)
+
+    def tell(self, news: News) -> None:
+        """What the cloud brought for commands and requests."""
+        self._news.append(news)
+
+    def look_again(self, nuki_id: NukiId, now: Moment) -> None:
+        """Have a Bridge wake the lock, within the budget: another source says otherwise."""
+        device_type = self.devices.device_type(nuki_id)
+        for name, link in self.followed.items():
+            if nuki_id in self.listed.get(name, frozenset()) and link.want_lock_state(nuki_id, device_type, now):
+                return
 
     def callback_of(self, name: str) -> OwnCallback | None:
         """Where this Bridge calls us."""

@@ -5,8 +5,10 @@ from typing import assert_never
 
 from nuki2mqtt.gateway.bridge_problems import pair_command
 from nuki2mqtt.gateway.broker_session import BrokerSession, News
+from nuki2mqtt.gateway.cloud import Cloud
 from nuki2mqtt.gateway.following import Following
-from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.identity import NOTHING_OUTSIDE, Identity, Outside
+from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
 from nuki2mqtt.gateway.ownership import LIVE_S, Role
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.taking import Taking
@@ -38,6 +40,11 @@ from nuki2mqtt.gateway.vocabulary import (
     Remember,
     Stop,
     StopRequested,
+    WebAnswered,
+    WebhookDoorFailed,
+    WebhookDoorOpened,
+    WebhookReceived,
+    WebOrdered,
 )
 from nuki2mqtt.protocol.payloads import GatewayClaim
 from nuki2mqtt.protocol.settings import Settings
@@ -45,7 +52,7 @@ from nuki2mqtt.protocol.topics import Inbound, TopicTree
 
 NO_BROKER_S = 20.0  # Bridges are followed without a broker from then on: no ring shall be lost
 STOP_S = 4.0  # container engines kill after 10 s, and the broker is given some of them
-ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST})
+ORDERS = frozenset({Inbound.SET, Inbound.GET, Inbound.REQUEST, Inbound.KEYPAD_SET})
 BORN_MIN_S = 1.0
 BORN_SPAN_S = 4.0
 _ACKNOWLEDGEMENTS = (MqttPublished, MqttRefused, MqttReceived, MemorySaved)
@@ -54,7 +61,9 @@ _ACKNOWLEDGEMENTS = (MqttPublished, MqttRefused, MqttReceived, MemorySaved)
 class Gateway:
     """The whole of floor 2: events and time in, effects out."""
 
-    def __init__(self, settings: Settings, identity: Identity, memory: Memory) -> None:
+    def __init__(
+        self, settings: Settings, identity: Identity, memory: Memory, outside: Outside = NOTHING_OUTSIDE
+    ) -> None:
         self._settings = settings
         self._identity = identity
         self._tree = TopicTree(settings.mqtt.base_topic, settings.homeassistant.prefix)
@@ -69,9 +78,16 @@ class Gateway:
             started=identity.started.monotonic,
         )
         self._topics = TopicMemory(settings, memory, self._following.devices)
+        self._cloud = self._make_cloud(memory, outside)
         self._telling = self._make_telling()
-        self._taking = Taking(settings, identity, self._tree, self._publications, self._following, self._topics, memory)
+        parts = (settings, identity, self._tree, self._publications, self._following, self._topics)
+        self._taking = Taking(*parts, memory, self._cloud)
         self._memory = memory
+        self._keypads = (
+            KeypadMemory(memory.keypad_wishes, memory.keypad_operations, memory.keypad_syncs)
+            if self._cloud is None
+            else self._cloud.desk.memory
+        )
         self._must_save_again = False
         self._state_file_problem = identity.state_file_problem
         self._no_broker_at: float | None = identity.started.monotonic + NO_BROKER_S
@@ -85,8 +101,15 @@ class Gateway:
         )  # when what is shown was looked at last: no deadline since then may be passed over
         self._asks_until = 0.0  # until then they only ask Bridges, which changes nothing of what is shown
 
+    def _make_cloud(self, memory: Memory, outside: Outside) -> Cloud | None:
+        if self._settings.nuki_web.token is None:
+            return None
+        parts = (self._settings, self._tree, self._publications, self._following, self._topics)
+        started = self._identity.started
+        return Cloud(*parts, memory, started, entropy=outside.entropy, zones=outside.zones)
+
     def _make_telling(self) -> Telling:
-        return Telling(self._settings, self._identity, self._tree, self._publications, self._topics)
+        return Telling(self._settings, self._identity, self._tree, self._publications, self._topics, self._cloud)
 
     def begin(self) -> list[Effect]:
         """The first effects of the process."""
@@ -95,7 +118,7 @@ class Gateway:
             if link.needs_pairing:
                 text = f"Bridge {link.link} has no token. Pair it: {pair_command(link.settings)}"
                 effects.append(Log(Level.WARNING, text))
-        if not self._following.links:
+        if not self._following.links and self._cloud is None:
             way = "Searching" if self._following.finding.is_possible else "Look up its address in the Nuki app"
             text = f"No Bridge is configured or paired. {way}; with its address: nuki2mqtt pair --host ADDRESS"
             effects.append(Log(Level.WARNING, text))
@@ -125,7 +148,7 @@ class Gateway:
                 said_on = self._publications.ended(event)
                 delivered = self._publications.take_delivered()
                 is_new = bool(delivered)
-                self._taking.delivered(delivered)
+                self._taking.delivered(delivered, now)
                 effects = [] if isinstance(event, MqttPublished) else [self._session.refused(said_on, event.reason)]
             case BridgeOrdered() | BridgeAnswered() | CallbackReceived():
                 effects = self._following.handle(event, now)
@@ -141,6 +164,8 @@ class Gateway:
             case MemoryNotSaved(reason):
                 effects = [Log(Level.ERROR, reason)] if self._state_file_problem != reason else []
                 self._state_file_problem = reason
+            case WebOrdered() | WebAnswered() | WebhookReceived() | WebhookDoorOpened() | WebhookDoorFailed():
+                effects = [] if self._cloud is None else self._cloud.handle(event, now)
             case BridgePaired() | BridgeAskedToPair() | BridgesFound():
                 effects = self._following.handle_finding(event, now)
             case StopRequested():
@@ -171,8 +196,9 @@ class Gateway:
         """When `handle_timer` wants to be called, on the monotonic clock."""
         if self._rests_until is None:
             following, taking = self._following, self._taking.next_deadline()
-            self._asks_until = _first(following.next_change(self._looked), taking)
-            self._rests_until = _first(following.next_deadline(self._looked), taking)
+            cloud = None if self._cloud is None else self._cloud.next_deadline(self._looked)
+            self._asks_until = _first(following.next_change(self._looked), taking, cloud)
+            self._rests_until = _first(following.next_deadline(self._looked), taking, cloud)
         others = (self._session.next_deadline(), self._telling.next_deadline())
         deadline = _first(self._rests_until, *others, self._no_broker_at, self._born_at, self._stop_at)
         return None if deadline == math.inf else deadline
@@ -190,15 +216,14 @@ class Gateway:
                     self._publications.forget()
                     self._session.read_anew()
                     self._taking.drop()
-                    self._following.deactivate()
+                    effects += self._deactivate()
                     self._telling = self._make_telling()
                     effects += [self._session.connect_order(), Log(Level.ERROR, self._other_owns())]
                 case News.WAITING:
                     effects.append(Log(Level.WARNING, self._other_seems_to_own()))
                 case News.SILENCED:
                     self._taking.drop()
-                    self._following.deactivate()
-                    effects.append(Log(Level.ERROR, self._other_owns()))
+                    effects += [*self._deactivate(), Log(Level.ERROR, self._other_owns())]
                 case News.READY:
                     self._telling.announce(self._session, self._following)
                     self._taking.opened(self._session, now)
@@ -214,7 +239,12 @@ class Gateway:
         return effects
 
     def _activate(self, now: Moment) -> list[Effect]:
-        return self._following.activate(now, after_unclean_end=self._identity.after_unclean_end)
+        effects = self._following.activate(now, after_unclean_end=self._identity.after_unclean_end)
+        return effects if self._cloud is None else effects + self._cloud.activate(now)
+
+    def _deactivate(self) -> list[Effect]:
+        self._following.deactivate()
+        return [] if self._cloud is None else self._cloud.deactivate()
 
     def _other_owns(self) -> str:
         return (
@@ -242,6 +272,8 @@ class Gateway:
             self._rests_until = None
             effects = self._taking.hear(now) + self._taking.settle(now)
             calls = self._following.handle_timer(now)
+            if self._cloud is not None:
+                calls += self._cloud.handle_timer(now)
             effects += self._taking.hear(now)
             may_show = may_show and not is_only_asking
         else:
@@ -270,10 +302,22 @@ class Gateway:
         former = self._memory
         is_same = (bridges, topics.known, journal) == (former.bridges, former.devices, former.journal)
         is_same = is_same and (topics.retired, topics.announced) == (former.retired_topics, former.announced)
+        kept = self._keypads if self._cloud is None else self._cloud.desk.memory
+        is_same = is_same and kept is self._keypads
         if is_same and not self._must_save_again:
             return []
         announced = {topic: dict(components) for topic, components in topics.announced.items()}
-        self._memory = Memory(bridges, dict(topics.known), dict(topics.retired), journal, announced)
+        self._keypads = kept
+        self._memory = Memory(
+            bridges,
+            dict(topics.known),
+            dict(topics.retired),
+            journal,
+            announced,
+            keypad_wishes=kept.wishes,
+            keypad_operations=kept.operations,
+            keypad_syncs=kept.syncs,
+        )
         self._must_save_again = False
         return [Remember(self._memory)]
 
@@ -285,6 +329,8 @@ class Gateway:
         self._stop_at = now.monotonic + STOP_S
         effects = self._taking.stop(now)
         self._following.release(now)
+        if self._cloud is not None:
+            self._cloud.release()
         return [*effects, Log(Level.INFO, "Stopping.")]
 
     def _end(self, now: Moment) -> list[Effect]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from nuki2mqtt.gateway.command_lane import End, ReplyTo
 from nuki2mqtt.gateway.command_routes import CommandRoutes
-from nuki2mqtt.gateway.news import ListEnded, News, ReadEnded
-from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.gateway.news import CloudReadEnded, ListEnded, News, ReadEnded
+from nuki2mqtt.gateway.vocabulary import CLOUD, Moment
 from nuki2mqtt.model.command import Reason, Status
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.command_payloads import GetOrder
@@ -37,7 +37,7 @@ class Gets:
 
     def take(self, nuki_id: NukiId, order: GetOrder, reply_to: ReplyTo, now: Moment) -> Reason | None:
         """Begin; a reason if it is refused."""
-        link = self._routes.choose(nuki_id, now)
+        link = self._routes.choose_to_look(nuki_id, now)
         if link is None:
             return Reason.BRIDGE_UNREACHABLE
         if len(self._under_way) >= MOST_GETS:
@@ -45,7 +45,7 @@ class Gets:
         if order.force and not self._routes.read_in_budget(link, nuki_id, now):
             return Reason.BUSY
         if not order.force:
-            self._routes.look(link, now)
+            self._routes.look(link, nuki_id, now)
         self._under_way.append(Get(nuki_id, order, reply_to, now.monotonic, link))
         return None
 
@@ -55,7 +55,11 @@ class Gets:
             case ReadEnded(nuki_id, _, state, error):
                 why = Reason.DEVICE_UNREACHABLE if error is None else Reason.BRIDGE_UNREACHABLE
                 end = End(Status.FAILED, why) if state is None else _SEEN
-                self._end([get for get in self._under_way if get.order.force and get.nuki_id == nuki_id], end)
+                asked = [get for get in self._under_way if get.order.force and get.link != CLOUD]
+                self._end([get for get in asked if get.nuki_id == nuki_id], end)
+            case CloudReadEnded(nuki_id, _, state):
+                end = End(Status.FAILED, Reason.BRIDGE_UNREACHABLE) if state is None else _SEEN
+                self._end([get for get in self._under_way if get.link == CLOUD and get.nuki_id == nuki_id], end)
             case ListEnded(link, devices):
                 asked = [get for get in self._under_way if not get.order.force and get.link == link]
                 failed = [get for get in asked if devices is None or get.nuki_id not in devices]

@@ -102,6 +102,13 @@ class KeypadOperation:
             return None
         return value
 
+    def read_correlation(self) -> bytes | None:
+        """The correlation data; None without, and for what no process of ours has written."""
+        try:
+            return None if self.correlation is None else bytes.fromhex(self.correlation)
+        except ValueError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class KeypadSyncs:

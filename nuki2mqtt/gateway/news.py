@@ -5,12 +5,14 @@
 
 from dataclasses import dataclass
 
-from nuki2mqtt.errors import BridgeError
+from nuki2mqtt.errors import BridgeError, WebError
 from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.state import DeviceState
 from nuki2mqtt.protocol.bridge_api import Answer
 from nuki2mqtt.protocol.discovery import Tried
+from nuki2mqtt.protocol.web_api import WebAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,43 @@ class PairEnded:
     why: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class CloudOrderEnded:
+    """The cloud answered an order, or did not; `was_sent`: it went to the wire. `received` is monotonic seconds."""
+
+    nuki_id: NukiId
+    answer: WebAnswer | WebError
+    was_sent: bool
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloudReadEnded:
+    """A read of one device in the cloud is over: its state, None where it brought none. `sent` is monotonic."""
+
+    nuki_id: NukiId
+    sent: float
+    state: DeviceState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of a device, and when we received the report of it (monotonic seconds).
+
+    `earliest`: when the cloud last said otherwise, where it was the cloud that told it.
+    """
+
+    nuki_id: NukiId
+    event: DeviceEvent
+    received: float
+    earliest: float | None = None
+
+
 News = (
     Observation
+    | CloudOrderEnded
+    | CloudReadEnded
+    | Happening
     | OrderSent
     | OrderBegun
     | OrderEnded

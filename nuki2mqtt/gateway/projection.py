@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import view_slots
 from nuki2mqtt.gateway.discovery_form import DiscoveryForms
-from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.publications import Publications, Rank
 from nuki2mqtt.gateway.vocabulary import DeviceMemory, Moment
+from nuki2mqtt.gateway.web_link import WebHealth
+from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import Feature, NukiId
 from nuki2mqtt.model.event import DeviceEvent
 from nuki2mqtt.model.state import Snapshot
@@ -21,6 +22,7 @@ from nuki2mqtt.protocol.payloads import (
     OFFLINE,
     ONLINE,
     BridgeHealth,
+    CloudHealth,
     DeviceListing,
     GatewayHealth,
     GatewayInfo,
@@ -54,6 +56,7 @@ class _Shown:
     at: float
     snapshot: Snapshot | None
     topic: str
+    permitted: frozenset[Action]
 
 
 class Projection:
@@ -81,7 +84,7 @@ class Projection:
         self._facts: dict[NukiId, DeviceFacts] = {}
         self._bridges: dict[str, tuple[object, ...]] = {}
         self._shown_bridges: dict[str, NukiId] = {}
-        self._listed: list[tuple[NukiId, DeviceMemory, int]] | None = None
+        self._listed: tuple[DeviceListing, ...] | None = None
         self._discovery = DiscoveryContext(
             base_topic=tree.base,
             prefix=tree.prefix,
@@ -92,7 +95,9 @@ class Projection:
 
     # --- Devices ------------------------------------------------------------------------------------------------------
 
-    def show_device(self, snapshot: Snapshot, topic: str, now: Moment, *, again: bool = False) -> None:
+    def show_device(
+        self, snapshot: Snapshot, topic: str, permitted: frozenset[Action], now: Moment, *, again: bool = False
+    ) -> None:
         """Say a device's snapshot, then its availability; `again`: also if nothing differs.
 
         What an earlier process said of a device stays until this one knows its state.
@@ -100,7 +105,8 @@ class Projection:
         if snapshot.source is None and (snapshot.bridge is None or topic in self._remembered):
             return
         shown = self._shown.get(snapshot.nuki_id)
-        if shown is not None and shown.snapshot is snapshot and shown.topic == topic and not again:
+        is_same = shown is not None and shown.snapshot is snapshot and shown.topic == topic
+        if shown is not None and is_same and shown.permitted == permitted and not again:
             # All that follows was done with just this.
             if now.monotonic - shown.at < QUIET_CHANGE_S:
                 return
@@ -109,13 +115,13 @@ class Projection:
                 return
         core = replace(snapshot, seen=None, source=None, rssi_dbm=None)
         if again or shown is None or shown.core != core or now.monotonic - shown.at >= QUIET_CHANGE_S:
-            shown = self._shown[snapshot.nuki_id] = _Shown(snapshot, core, now.monotonic, snapshot, topic)
+            shown = self._shown[snapshot.nuki_id] = _Shown(snapshot, core, now.monotonic, snapshot, topic, permitted)
             self._say_snapshot(snapshot, topic, again=again)
-        shown.snapshot, shown.topic = snapshot, topic
+        shown.snapshot, shown.topic, shown.permitted = snapshot, topic, permitted
         is_online = not snapshot.stale
         said = self._tree.availability(topic), render_availability(is_online=is_online)
         self._publications.say(*said, Rank.DEVICE, is_last=True)
-        self._discover_device(snapshot, topic)
+        self._discover_device(snapshot, topic, permitted)
 
     @property
     def owes_a_look(self) -> bool:
@@ -160,6 +166,11 @@ class Projection:
         now_or_late = late if event.is_old else self._tree.event(topic)
         self._publications.tell(now_or_late, late, render_event(event), received)
 
+    def tell(self, topic: str, payload: bytes, received: float, *, is_old: bool) -> None:
+        """Say an event that is rendered already, of which we heard at a monotonic time."""
+        late = self._tree.event_late(topic)
+        self._publications.tell(late if is_old else self._tree.event(topic), late, payload, received)
+
     def remove_device(self, nuki_id: NukiId, topic: str) -> None:
         """Take a device from the broker and from Home Assistant."""
         self.clear_device(topic)
@@ -171,6 +182,8 @@ class Projection:
     def clear_device(self, topic: str) -> None:
         """Take a renamed device's old topics from the broker."""
         old = [self._tree.device(topic), self._tree.availability(topic)]
+        if self._publications.said(self._tree.keypad(topic)) is not None:
+            old.append(self._tree.keypad(topic))
         if self._settings.mqtt.output is not Output.JSON:
             old += [self._tree.attribute(topic, path) for path in attribute_paths()]
         for name in old:
@@ -179,7 +192,7 @@ class Projection:
         for shown in self._shown.values():
             shown.snapshot = None
 
-    def _discover_device(self, snapshot: Snapshot, topic: str) -> None:
+    def _discover_device(self, snapshot: Snapshot, topic: str, permitted: frozenset[Action]) -> None:
         seen = self._features.get(snapshot.nuki_id, frozenset()) | snapshot.features
         self._features[snapshot.nuki_id] = seen
         if not self._settings.homeassistant.enabled:
@@ -196,30 +209,17 @@ class Projection:
             topic=topic,
             bridge=snapshot.bridge,
             features=seen,
-            permitted=self._settings.permitted(snapshot.nuki_id, snapshot.device_type),
+            permitted=permitted,
         )
         if facts != self._facts.get(snapshot.nuki_id):
             self._facts[snapshot.nuki_id] = facts
             self._announcements.announce(homeassistant.render_device(facts, self._discovery))
 
-    def show_devices(self, following: Following, devices: dict[NukiId, DeviceMemory]) -> None:
+    def show_devices(self, listings: tuple[DeviceListing, ...]) -> None:
         """Say the list of all devices that this process has seen."""
-        types = following.devices.device_type
-        listed = [(id_, devices[id_], types(id_)) for id_ in following.shown_ids() if id_ in devices]
-        if listed == self._listed:
-            return
-        self._listed = listed
-        listings = tuple(
-            DeviceListing(
-                nuki_id=nuki_id,
-                name=device.name,
-                topic=device.topic,
-                device_type=device_type,
-                permitted=self._settings.permitted(nuki_id, device_type),
-            )
-            for nuki_id, device, device_type in listed
-        )
-        self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
+        if listings != self._listed:
+            self._listed = listings
+            self._say(self._tree.gateway_devices, render_devices(listings), Rank.GATEWAY)
 
     # --- Bridges and gateway ------------------------------------------------------------------------------------------
 
@@ -303,6 +303,23 @@ def bridge_health(link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> 
         queue=link.queue,
         auth=None if link.ladder.proven is None else link.ladder.proven.value,
         problem=link.problem,
+    )
+
+
+def cloud_health(health: WebHealth) -> CloudHealth:
+    """How the cloud fares, for the health topic."""
+    return CloudHealth(
+        is_reachable=health.reachable,
+        problem=health.problem,
+        requests=health.requests,
+        failures=health.failures,
+        throttled=health.throttled,
+        forced_syncs=health.forced_syncs,
+        scopes_missing=health.scopes_missing,
+        refused_devices=health.refused_devices,
+        queue=health.queue,
+        poll_s=health.poll_s,
+        has_webhooks=health.has_webhooks,
     )
 
 

@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from nuki2mqtt.gateway.broker_session import BrokerSession
+from nuki2mqtt.gateway.cloud import Cloud
 from nuki2mqtt.gateway.commanding import Commanding
 from nuki2mqtt.gateway.departures import Departures
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.keypad_replies import KeypadReplies
 from nuki2mqtt.gateway.news import ListEnded
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.requests import Requests
 from nuki2mqtt.gateway.topic_memory import TopicMemory
-from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Memory, Moment, MqttReceived
+from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, JournalEntry, Level, Log, Memory, Moment, MqttReceived
+from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol.payloads import render_time, snapshot_body
@@ -37,13 +40,25 @@ class Taking:
         following: Following,
         topics: TopicMemory,
         memory: Memory,
+        cloud: Cloud | None = None,
     ) -> None:
+        self._cloud = cloud
         self._identity = identity
         self._settings = settings
         self._tree = tree
         self._following = following
         self._topics = topics
-        self._commanding = Commanding(settings, tree, publications, following, topics, memory.journal, identity.started)
+        self._commanding = Commanding(
+            settings,
+            tree,
+            publications,
+            following,
+            topics,
+            memory.journal,
+            identity.started,
+            None if cloud is None else cloud.orders,
+        )
+        self._no_keypads = KeypadReplies(tree, publications, publish_codes=False)
         self._removed: list[tuple[NukiId, str]] = []
         self._departures = Departures()
         self._requests = Requests(
@@ -94,14 +109,25 @@ class Taking:
                 return self._commanding.take_set(message, now)
             case Inbound.GET:
                 return self._commanding.take_get(message, now)
+            case Inbound.KEYPAD_SET:
+                return self._take_keypad(message, now)
             case _:
                 admission = self._commanding.admission
                 is_starting = admission.is_starting(now.monotonic)
                 return self._requests.take(message, now, is_v5=admission.is_v5, is_starting=is_starting)
 
-    def delivered(self, marks: list[str]) -> None:
+    def _take_keypad(self, message: MqttReceived, now: Moment) -> list[Effect]:
+        admission = self._commanding.admission
+        is_starting = admission.is_starting(now.monotonic)
+        if self._cloud is None:
+            return self._no_keypads.refuse_all(message, now, is_v5=admission.is_v5)
+        nuki_id = self._commanding.find_device(self._tree.addressee(message.topic))
+        return self._cloud.desk.take(message, nuki_id, now, is_v5=admission.is_v5, is_starting=is_starting)
+
+    def delivered(self, marks: list[str], now: Moment) -> None:
         """The broker has these replies."""
-        self._commanding.delivered(marks)
+        own = [mark for mark in marks if self._cloud is None or not self._cloud.desk.delivered(mark, now)]
+        self._commanding.delivered(own)
 
     # --- After each event ---------------------------------------------------------------------------------------------
 
@@ -109,6 +135,8 @@ class Taking:
         """Take in what following the Bridges brought, and tell what it means."""
         news = self._following.take_news()
         self._commanding.hear(news, now)
+        if self._cloud is not None:
+            self._cloud.hear(news, now)
         effects: list[Effect] = []
         for item in news:
             self._requests.hear(item, now)
@@ -120,9 +148,11 @@ class Taking:
         """Remove what no Bridge has any more."""
         self._departures.listed(link, devices, self._topics.known, now.monotonic)
         effects: list[Effect] = []
-        for nuki_id in self._departures.gone(self._following.followed, now.monotonic):
+        sources = [*self._following.followed] if self._cloud is None else [*self._following.followed, CLOUD]
+        for nuki_id in self._departures.gone(sources, now.monotonic):
             if not self._commanding.is_under_way(nuki_id):
-                text = f"No Bridge lists device {nuki_id} any more: it is removed, with its topics and entities."
+                who = "No Bridge" if self._cloud is None else "Neither a Bridge nor Nuki Web"
+                text = f"{who} lists device {nuki_id} any more: it is removed, with its topics and entities."
                 effects.append(Log(Level.WARNING, text))
                 self._remove(nuki_id)
         return effects
@@ -155,7 +185,12 @@ class Taking:
     @property
     def has_something_to_show(self) -> bool:
         """Whether a message alone has changed what is to be shown."""
-        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told
+        has_codes = self._cloud is not None and self._cloud.desk.has_something_to_show
+        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told or has_codes
+
+    def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
+        """What a device may be told."""
+        return self._commanding.permitted(nuki_id, device_type)
 
     def take_seen_anew(self) -> set[NukiId]:
         """The devices that somebody asked to see anew, once."""
@@ -175,6 +210,8 @@ class Taking:
         self._commanding.commands.forget(nuki_id)
         self._following.forget_device(nuki_id)
         self._departures.forget(nuki_id)
+        if self._cloud is not None:
+            self._cloud.forget(nuki_id)
         if device is not None:
             self._removed.append((nuki_id, device.topic))
 

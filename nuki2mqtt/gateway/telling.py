@@ -5,15 +5,17 @@ Made anew when the base was another gateway's in between: the next announcement 
 
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.broker_session import BrokerSession
+from nuki2mqtt.gateway.cloud import Cloud
 from nuki2mqtt.gateway.discovery_form import DiscoveryForms
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.identity import Identity
-from nuki2mqtt.gateway.projection import Projection, bridge_health
+from nuki2mqtt.gateway.projection import Projection, bridge_health, cloud_health
 from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.taking import Taking
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Moment
-from nuki2mqtt.protocol.payloads import BridgeHealth, GatewayHealth, GatewayInfo
+from nuki2mqtt.protocol.activity_payloads import render_finding
+from nuki2mqtt.protocol.payloads import BridgeHealth, DeviceListing, GatewayHealth, GatewayInfo
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import TopicTree
 
@@ -30,7 +32,9 @@ class Telling:
         tree: TopicTree,
         publications: Publications,
         topics: TopicMemory,
+        cloud: Cloud | None = None,
     ) -> None:
+        self._cloud = cloud
         self.has_announced = False
         self._settings = settings
         self._identity = identity
@@ -50,6 +54,7 @@ class Telling:
             started=self._identity.started.wall,
             protocol=session.protocol or "",
             settings=self._settings.render_public(),
+            sources=("bridge",) if self._cloud is None else ("bridge", "web"),
         )
         self._projection.show_claim(info)
         if not self.has_announced:
@@ -128,11 +133,39 @@ class Telling:
             self._projection.show_bridge(following.links[name], is_online=is_online)
         for snapshot in snapshots:
             topic = self._topics.known[snapshot.nuki_id].topic
-            self._projection.show_device(snapshot, topic, now, again=snapshot.nuki_id in seen_anew)
-        self._projection.show_devices(following, self._topics.known)
+            permitted = taking.permitted(snapshot.nuki_id, snapshot.device_type)
+            again = snapshot.nuki_id in seen_anew
+            self._projection.show_device(snapshot, topic, permitted, now, again=again)
+        self._projection.show_devices(self._listings(following, taking))
         for happening in following.take_events():
             topic = self._topics.known[happening.nuki_id].topic
             self._projection.tell_event(happening.event, topic, happening.received)
+        if self._cloud is not None:
+            self._tell_cloud(self._cloud, now)
+
+    def _tell_cloud(self, cloud: Cloud, now: Moment) -> None:
+        cloud.desk.show()
+        for finding in cloud.history.take_findings():
+            device = self._topics.known.get(finding.nuki_id)
+            if device is not None:
+                payload = render_finding(finding.event_type, finding.activity, cloud.history.names, now.wall)
+                self._projection.tell(device.topic, payload, now.monotonic, is_old=finding.is_old)
+
+    def _listings(self, following: Following, taking: Taking) -> tuple[DeviceListing, ...]:
+        """All devices that this process has seen."""
+        known, type_of = self._topics.known, following.devices.device_type
+        return tuple(
+            DeviceListing(
+                nuki_id=nuki_id,
+                name=known[nuki_id].name,
+                topic=known[nuki_id].topic,
+                device_type=type_of(nuki_id),
+                permitted=taking.permitted(nuki_id, type_of(nuki_id)),
+                sources=("bridge",) if self._cloud is None else self._cloud.sources(nuki_id),
+            )
+            for nuki_id in following.shown_ids()
+            if nuki_id in known
+        )
 
     def _health(
         self,
@@ -158,6 +191,7 @@ class Telling:
             state_file=state_file,
             needs_pairing=following.needs_pairing,
             command_clock_skew_s=None if taking.clock_skew_s is None else round(taking.clock_skew_s),
+            cloud=None if self._cloud is None else cloud_health(self._cloud.health(now.monotonic)),
         )
 
     def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:

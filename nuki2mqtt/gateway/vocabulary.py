@@ -22,6 +22,8 @@ from nuki2mqtt.protocol.discovery import HostName, Tried
 from nuki2mqtt.protocol.web_api import WebAnswer, WebRequest
 from nuki2mqtt.protocol.webhooks import Hook
 
+CLOUD = "cloud"  # the link by which the cloud is named among those of the Bridges, which all have a port
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -63,8 +65,8 @@ class JournalEntry:
 
     `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
     our wall clock. `correlation` is in hex. `opens`: it lets somebody in. `end` is what is said of its end, as JSON,
-    once it is known, with `may_have_acted`. `is_ended`: the broker has it. `is_dated`: our clock could be believed when
-    it was accepted.
+    once it is known, with `may_have_acted`. `is_ended`: the broker has it. `by_cloud`: it went to the cloud, or
+    nowhere. `is_dated`: our clock could be believed when it was accepted.
     """
 
     device: NukiId
@@ -79,6 +81,7 @@ class JournalEntry:
     end: str | None = None
     may_have_acted: bool = True
     is_dated: bool = False
+    by_cloud: bool = False
 
     def read_transaction(self) -> object:
         """The transaction as a JSON value; None without one, and for what no process of ours has written."""
@@ -324,6 +327,11 @@ Event = (
     | BridgePaired
     | BridgeAskedToPair
     | BridgesFound
+    | WebOrdered
+    | WebAnswered
+    | WebhookReceived
+    | WebhookDoorOpened
+    | WebhookDoorFailed
     | StopRequested
 )
 
@@ -501,6 +509,9 @@ Effect = (
     | ReachBridge
     | FindBridges
     | PairBridge
+    | CallWeb
+    | DropWeb
+    | OpenWebhookDoor
     | OpenCallbackDoor
     | Remember
     | Log

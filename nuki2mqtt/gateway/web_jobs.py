@@ -114,6 +114,10 @@ class WaitingJobs:
         """Do not send it any more."""
         self._jobs.pop(ask_id, None)
 
+    def has(self, ask_id: int) -> bool:
+        """Whether it waits still."""
+        return ask_id in self._jobs
+
     def clear(self) -> None:
         """Send nothing of what waits."""
         self._jobs.clear()

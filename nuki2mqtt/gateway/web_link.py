@@ -175,6 +175,10 @@ class WebLink:
         """Do not send it any more; its end is not told."""
         self._waiting.withdraw(ask_id)
 
+    def is_waiting(self, ask_id: int) -> bool:
+        """Whether it has not gone out yet."""
+        return self._waiting.has(ask_id)
+
     def bring_list_forward(self, now: Moment) -> None:
         """A hint came: poll soon, never later than planned, and never against a delay after failures."""
         self._hint(now.monotonic + HINT_DELAY_S, HINT_GAP_S)

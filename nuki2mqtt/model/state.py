@@ -222,13 +222,23 @@ class Report:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What happened last, what set it off and who it was, as words; None is "not known". Only the cloud can say it."""
+
+    action: str | None = None
+    trigger: str | None = None
+    actor: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What we last saw of a device, and how well we know it.
 
     Times are aware UTC: `seen` is the report's own time on our clock, `changed` the `seen` of the report in
     which state, door, ring-to-open or continuous mode last differed; `ring_at` is on the Bridge's clock.
-    `stale` means that we do not vouch for it now. `has_keypad`: `/list` has named a keypad battery.
+    `stale` means that we do not vouch for it now. `has_keypad`: a keypad was named.
+    `deed` is None where no cloud could say it.
     """
 
     nuki_id: NukiId
@@ -241,6 +251,7 @@ class Snapshot:
     battery: Battery = Battery()
     keypad_battery_critical: bool | None = None
     has_keypad: bool = False
+    door_sensor_battery_critical: bool | None = None
     ring_at: datetime | None = None
     derived: bool = False
     source: Source | None = None
@@ -249,6 +260,7 @@ class Snapshot:
     stale: bool = True
     bridge: NukiId | None = None
     rssi_dbm: int | None = None
+    deed: Deed | None = None
 
     @property
     def kind(self) -> DeviceKind:

@@ -23,8 +23,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-# Controls, halves of UTF-16 pairs, line and paragraph separators: none of them may reach a log or a topic.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# Controls, what nobody has assigned, halves of UTF-16 pairs, separators: none may reach a log or a topic.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cn", "Co", "Cs", "Zl", "Zp"})
 # A cut or foreign character at the end of a name was read as a replacement character.
 _EDGES = re.compile(r"^[\s\N{REPLACEMENT CHARACTER}]+|[\s\N{REPLACEMENT CHARACTER}]+$")
 

@@ -10,7 +10,7 @@ from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.bridge import HARDWARE_BRIDGE, SOFTWARE_BRIDGE, BridgeView
 from nuki2mqtt.model.device import DEVICE_TYPES, NukiId, kind_of
 from nuki2mqtt.model.event import BatteryPart, CommandFailure, DeviceEvent, EventType, RingTime, StateChange
-from nuki2mqtt.model.state import Battery, Snapshot
+from nuki2mqtt.model.state import Battery, Deed, Snapshot
 
 _MAX_NAME = 64
 
@@ -76,6 +76,11 @@ def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
         body["battery"] = {key: value for key, value in known.items() if value is not None}
     if snapshot.has_keypad:
         body["keypad"] = {"battery_critical": snapshot.keypad_battery_critical}
+    if snapshot.door_sensor_battery_critical is not None:
+        body["door_sensor"] = {"battery_critical": snapshot.door_sensor_battery_critical}
+    if snapshot.deed is not None:
+        deed = snapshot.deed
+        body |= {"last_action": deed.action, "trigger": deed.trigger, "actor": deed.actor}
     body |= {
         "source": snapshot.source,
         "seen": _time(snapshot.seen),
@@ -125,7 +130,9 @@ def attribute_paths() -> tuple[str, ...]:
             mode_code=0,
             battery=battery,
             has_keypad=True,
+            door_sensor_battery_critical=False,
             rssi_dbm=0,
+            deed=Deed(),
         )
         paths |= dict.fromkeys(render_attributes(full))
     return tuple(paths)
@@ -233,6 +240,7 @@ class GatewayInfo:
     started: datetime
     protocol: str
     settings: dict[str, Any]
+    sources: tuple[str, ...] = ("bridge",)
 
 
 def render_gateway_info(info: GatewayInfo) -> bytes:
@@ -243,7 +251,7 @@ def render_gateway_info(info: GatewayInfo) -> bytes:
             "instance": info.instance,
             "started": _precise_time(info.started),
             "protocol": info.protocol,
-            "sources": ["bridge"],
+            "sources": list(info.sources),
             "settings": info.settings,
         }
     )
@@ -263,6 +271,7 @@ class DeviceListing:
     topic: str
     device_type: int
     permitted: frozenset[Action]
+    sources: tuple[str, ...] = ("bridge",)
 
 
 def render_devices(devices: tuple[DeviceListing, ...]) -> bytes:
@@ -274,7 +283,7 @@ def render_devices(devices: tuple[DeviceListing, ...]) -> bytes:
                 "name": device.name,
                 "topic": device.topic,
                 "type": kind_of(device.device_type).value,
-                "sources": ["bridge"],
+                "sources": list(device.sources),
                 "permitted": [action for action in Action if action in device.permitted],
             }
             for device in devices
@@ -304,6 +313,26 @@ class BridgeHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloudHealth:
+    """How Nuki's cloud fares. Counters run since the start; what moves always does not count in comparisons.
+
+    `is_reachable` is None before the first answer; `scopes_missing` are rights that the token lacks.
+    """
+
+    is_reachable: bool | None
+    problem: str | None
+    requests: int = field(compare=False)
+    failures: int
+    throttled: int
+    forced_syncs: int
+    scopes_missing: tuple[str, ...]
+    refused_devices: tuple[NukiId, ...]
+    queue: int = field(compare=False)
+    poll_s: float
+    has_webhooks: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayHealth:
     """How the gateway fares; `events_waiting` does not count in comparisons, as with `BridgeHealth.queue`."""
 
@@ -317,6 +346,7 @@ class GatewayHealth:
     state_file: str | None
     needs_pairing: bool
     command_clock_skew_s: float | None = None
+    cloud: CloudHealth | None = None
 
 
 def render_health(health: GatewayHealth) -> bytes:
@@ -349,12 +379,28 @@ def render_health(health: GatewayHealth) -> bytes:
                 "events_waiting": health.events_waiting,
                 "events_dropped": health.events_dropped,
             },
-            "cloud": None,
+            "cloud": None if health.cloud is None else _cloud(health.cloud),
             "command_clock_skew_s": health.command_clock_skew_s,
             "state_file": health.state_file,
             "needs_pairing": health.needs_pairing,
         }
     )
+
+
+def _cloud(health: CloudHealth) -> dict[str, Any]:
+    return {
+        "reachable": health.is_reachable,
+        "problem": health.problem,
+        "requests": health.requests,
+        "failures": health.failures,
+        "throttled": health.throttled,
+        "forced_syncs": health.forced_syncs,
+        "scopes_missing": list(health.scopes_missing),
+        "refused_devices": [str(one) for one in health.refused_devices],
+        "queue": health.queue,
+        "poll_s": health.poll_s,
+        "webhooks": health.has_webhooks,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from nuki2mqtt.protocol.settings_names import (
     check_device_topic,
     check_host,
     check_topic_path,
+    check_webhook_path,
 )
 from nuki2mqtt.protocol.settings_permit import Permit
 from nuki2mqtt.protocol.settings_shape import (
@@ -215,6 +216,22 @@ class KeypadSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """The door at which Nuki's cloud posts what has changed, behind a reverse proxy with TLS; none without a secret."""
+
+    secret: Secret | None = setting(Hidden(), None, "The secret of the webhook in Nuki Web; null opens no door.")
+    host: str = setting(
+        Text("host name or address", check=check_host),
+        "127.0.0.1",
+        "The address that we listen on, for the reverse proxy.",
+    )
+    port: int = setting(_PORT, 8098, "The port that we listen on.")
+    path: str = setting(
+        Text("path", limit=128, check=check_webhook_path), "/nuki", "The path of the webhook, as the proxy passes it."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NukiWebSettings:
     """Nuki's cloud; used only with a token."""
 
@@ -226,6 +243,7 @@ class NukiWebSettings:
         Word(WebCommands), WebCommands.WHEN_NO_BRIDGE, "When a command goes through the cloud."
     )
     keypad: KeypadSettings = section(KeypadSettings, "Keypad codes.")
+    webhook: WebhookSettings = section(WebhookSettings, "The door for webhooks.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

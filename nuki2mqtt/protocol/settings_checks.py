@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import MQTT_PORT, MQTT_TLS_PORT, Settings
 from nuki2mqtt.protocol.settings_names import is_at_or_below, is_loopback
 from nuki2mqtt.protocol.settings_shape import leaf_keys
 from nuki2mqtt.protocol.settings_words import AuthSetting, MqttProtocol, Output, TrustClock
 
-# What the finished product accepts and this version does not: key -> refused value; `Secret` is any secret.
+# What the finished product accepts and this version does not: key -> refused value.
 # A row goes when its part comes.
 NOT_IN_THIS_VERSION: Mapping[str, object] = MappingProxyType(
     {
-        "nuki_web.token": Secret,
-        "nuki_web.keypad.manage": True,
-        "nuki_web.keypad.publish_codes": True,
         "web.enabled": True,
     }
 )
@@ -38,9 +34,7 @@ def refusals(settings: Settings) -> Iterator[Finding]:
         value: object = settings
         for name in path.split("."):
             value = getattr(value, name)
-        if refused is Secret and isinstance(value, Secret):
-            yield Finding((path,), "not in this version; leave it out")
-        elif value == refused:
+        if value == refused:
             default = str(defaults[path]).lower()
             yield Finding((path,), f"not in this version; leave it out or set it to {default}")
 
@@ -56,12 +50,22 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _embedded_contradictions(settings)
     if settings.callback.port == settings.web.port:
         yield Finding(("callback.port", "web.port"), "must not be the same as web.port; choose another port")
+    yield from _webhook_contradictions(settings)
     if (settings.mqtt.tls.cert is None) != (settings.mqtt.tls.key is None):
         pair = ("mqtt.tls.cert", "mqtt.tls.key")
         missing, given = pair if settings.mqtt.tls.cert is None else pair[::-1]
         yield Finding((given,), f"needs {missing} too; give both or none")
     yield from _repeated_bridges(settings)
     yield from _repeated_topics(settings)
+
+
+def _webhook_contradictions(settings: Settings) -> Iterator[Finding]:
+    if settings.nuki_web.webhook.secret is None:
+        return
+    key = "nuki_web.webhook.port"
+    for other, port in (("callback.port", settings.callback.port), ("web.port", settings.web.port)):
+        if port == settings.nuki_web.webhook.port:
+            yield Finding((key, other), f"must not be the same as {other}; choose another port")
 
 
 def _embedded_contradictions(settings: Settings) -> Iterator[Finding]:
@@ -126,6 +130,8 @@ def cautions(settings: Settings, given: Collection[str]) -> Iterator[str]:
             "callback.host: a loopback address reaches no other machine, so a Bridge could not call back;"
             " use auto or this machine's address in the Bridge's network"
         )
+    if settings.nuki_web.webhook.secret is not None and settings.nuki_web.token is None:
+        yield "nuki_web.webhook.secret: has no effect without a token; set nuki_web.token or leave this out"
     url = urlsplit(settings.nuki_web.base_url)
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield "nuki_web.base_url: without https the token can be read on the way; use https"

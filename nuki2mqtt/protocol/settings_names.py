@@ -13,6 +13,7 @@ from nuki2mqtt.protocol.settings_kinds import BadValueError
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _EIGHT_HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _WILDCARDS = frozenset("+#")
+_URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")  # what no proxy writes differently (RFC 3986, 2.3)
 WIFI_LOCKS_BASE = "nuki"  # Nuki MQTT API 1.5: Wi-Fi locks publish themselves there
 RESERVED_DEVICE_TOPICS = frozenset({"gateway", "bridge"})
 
@@ -78,6 +79,14 @@ def check_base_url(text: str) -> None:
     if parts.query or parts.fragment or text.endswith(("/", "?", "#")) or " " in text:
         raise BadValueError("must end after the host or path, without a slash, query or space")
     check_host(parts.hostname)
+
+
+def check_webhook_path(text: str) -> None:
+    """The path of a URL, in characters that nobody encodes."""
+    if "://" in text or not text.startswith("/"):
+        raise BadValueError("write only the path, with a slash before it, such as /nuki")
+    if not _URL_PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise BadValueError("must be levels of letters, digits and . _ ~ -, each with one slash before it")
 
 
 def check_topic_path(text: str) -> None:

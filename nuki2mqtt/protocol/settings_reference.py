@@ -35,8 +35,8 @@ and without a file the defaults and the environment hold. The order: command lin
 - **YAML.** Anchors, aliases, tags and a second document are refused, as are keys given twice, more than 1 MiB
   and more than 20 levels.
 - **Together.** At most {BRIDGES_LIMIT} Bridges, no address or ID twice; no device topic twice; `callback.port` is
-  not `web.port`; `mqtt.tls.cert` and `mqtt.tls.key` go together; neither of `mqtt.base_topic` and
-  `homeassistant.prefix` is the other or below it.
+  not `web.port`, and with a secret `nuki_web.webhook.port` is neither; `mqtt.tls.cert` and `mqtt.tls.key` go together;
+  neither of `mqtt.base_topic` and `homeassistant.prefix` is the other or below it.
 
 What is marked *not in this version* is known, but stops the start.
 """

@@ -74,6 +74,7 @@ class Inbound(Enum):
     SET = auto()
     GET = auto()
     REQUEST = auto()
+    KEYPAD_SET = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,20 @@ class TopicTree:
     @property
     def command_filters(self) -> tuple[str, ...]:
         """Matches every topic that takes orders."""
-        return f"{self.base}/+/set", f"{self.base}/+/get", f"{self.base}/gateway/request/+"
+        return (
+            f"{self.base}/+/set",
+            f"{self.base}/+/get",
+            f"{self.base}/gateway/request/+",
+            f"{self.base}/+/keypad/set",
+        )
+
+    def keypad(self, topic: str) -> str:
+        """Retained, the keypad codes of a device."""
+        return f"{self.base}/{topic}/keypad"
+
+    def keypad_result(self, addressee: str) -> str:
+        """Never retained, the life of a keypad order."""
+        return f"{self.base}/{addressee}/keypad/result"
 
     def result(self, addressee: str) -> str:
         """Never retained, the life of a command; `addressee` is a device's level, or what a command named instead."""
@@ -198,6 +212,8 @@ class TopicTree:
                     return Inbound.SET
                 case [_, "get"]:
                     return Inbound.GET
+                case [_, "keypad", "set"]:
+                    return Inbound.KEYPAD_SET
                 case [last] if last:
                     return Inbound.SNAPSHOT
         return None

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import pytest
 
 from nuki2mqtt.adapters.address import is_local, plain_address
-from nuki2mqtt.adapters.callback_server import MAX_BODY_BYTES, MAX_IN_PROGRESS, CallbackServer
+from nuki2mqtt.adapters.callback_server import MAX_BODY_BYTES, CallbackServer
+from nuki2mqtt.adapters.post_door import MAX_IN_PROGRESS
 from nuki2mqtt.errors import CallbackDoorError
 from nuki2mqtt.gateway.vocabulary import CallbackPath, CallbackReceived, Moment
 from nuki2mqtt.model.device import NukiId

@@ -288,6 +288,34 @@ def test_a_busy_list_under_way_does_not_count_as_having_given_our_slot_back() ->
     assert not bridge.line.link.is_released
 
 
+@pytest.mark.parametrize("kind", [BridgeErrorKind.REFUSED, BridgeErrorKind.TIMEOUT, BridgeErrorKind.RESET])
+def test_who_broke_off_meanwhile_gets_no_signed_request(kind: BridgeErrorKind) -> None:
+    """Somebody else may answer there now, and nobody has said who (storm, seed 2116)."""
+    bridge = serving()
+    bridge.serve(30.9)
+    bridge.line.now = 31.5
+    call = bridge.line.next_sent()
+    assert isinstance(call.request, ListRequest)
+    bridge.line.link.release(moment(31.6))
+    bridge.line.answer(call, BridgeError(kind))
+
+    assert (bridge.line.link.is_released, bridge.line.due) == (True, None)
+
+
+def test_who_is_not_known_any_more_gets_no_signed_request_at_the_end() -> None:
+    """It broke off, and was busy when it was asked who it is."""
+    bridge = serving()
+    bridge.serve(30.9)
+    bridge.line.now = 31.5
+    bridge.line.answer(bridge.line.next_sent(), BridgeError(BridgeErrorKind.RESET))
+    call = bridge.line.next_sent()
+    assert isinstance(call.request, InfoRequest)
+    bridge.line.answer(call, BridgeError(BridgeErrorKind.BUSY))
+    bridge.line.link.release(moment(bridge.line.now))
+
+    assert (bridge.line.link.is_released, bridge.line.due) == (True, None)
+
+
 def test_a_step_under_way_is_awaited_before_giving_back() -> None:
     bridge = Slots()
     bridge.line.link.set_own_callback(OWN, moment(2))

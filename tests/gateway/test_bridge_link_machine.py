@@ -76,7 +76,7 @@ class Life(RuleBasedStateMachine):
             assert len(today) <= POLL.forced_per_day, "the budget of the day is overdrawn"
         if isinstance(call.request, CallbackRemoveRequest):
             assert call.request.id != FOREIGN.id, "a foreign slot is removed"
-        if not self.line.link.is_verified and not self.has_released:
+        if not self.line.link.is_verified:
             assert isinstance(call.request, InfoRequest), "the identity is not asked first"
         self.under_way = call
 

@@ -27,7 +27,12 @@ SNAPSHOTS = Subscription("home/nuki2mqtt/+", qos=0)
 BRIDGES = Subscription("home/nuki2mqtt/bridge/+/availability", qos=0)
 ORDERS = tuple(
     Subscription(topic, qos=1, retain_as_published=True)
-    for topic in ("home/nuki2mqtt/+/set", "home/nuki2mqtt/+/get", "home/nuki2mqtt/gateway/request/+")
+    for topic in (
+        "home/nuki2mqtt/+/set",
+        "home/nuki2mqtt/+/get",
+        "home/nuki2mqtt/gateway/request/+",
+        "home/nuki2mqtt/+/keypad/set",
+    )
 )
 WILL = Will(STATE, b"offline")
 

@@ -52,7 +52,7 @@ ROWS = {
     ("fallback", "UNDECIDED"): (WAIT, WAIT),
     ("fallback", "UNTRIED"): (BRIDGE, BRIDGE),
     ("fallback", "NOT_WRITTEN"): (INSTEAD, INSTEAD),
-    ("fallback", "IN_DOUBT"): (BRIDGE, INSTEAD),
+    ("fallback", "IN_DOUBT"): (BRIDGE, BRIDGE),
     ("fallback", "SAID_NO"): (BRIDGE, BRIDGE),
 }
 CASES = [

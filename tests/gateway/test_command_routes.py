@@ -120,11 +120,11 @@ def test_an_order_says_type_action_and_whether_to_wait_for_the_motor(*, waits: b
 
 def test_the_state_before_is_what_we_vouch_for() -> None:
     scene = followed()
-    before = routes(scene).state_before(LOCK, AT)
-    silent = routes(scene).state_before(LOCK, moment(500))
+    before = routes(scene).state_before(LINK, LOCK, AT)
+    silent = routes(scene).state_before(LINK, LOCK, moment(500))
     routes(scene).unreachable(LOCK, AT)
 
-    assert (before, silent, routes(scene).state_before(LOCK, AT)) == (LOCKED, None, None)
+    assert (before, silent, routes(scene).state_before(LINK, LOCK, AT)) == (LOCKED, None, None)
     assert routes(scene).state_word(LOCK) == "locked"
 
 

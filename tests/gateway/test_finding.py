@@ -195,6 +195,88 @@ def test_a_moved_one_that_is_listed_later_needs_no_new_token() -> None:
     assert list(hand.gateway._following.remember_bridges()) == [NEW]
 
 
+A, B = "192.0.2.20:8080", "192.0.2.21:8080"
+MOVED = {A: BridgeMemory(OTHER_ID, Secret("moved"), AuthMode.ENCRYPTED, B)}
+
+
+def tokens(hand: Hand) -> dict[str, tuple[str, str | None]]:
+    """What is remembered of each Bridge: its token and where it is, by its name."""
+    bridges = hand.gateway._following.remember_bridges()
+    return {name: (one.token.reveal() if one.token else "", one.at) for name, one in bridges.items() if name != LINK}
+
+
+def test_the_last_token_of_an_address_is_the_one_that_counts() -> None:
+    """A Bridge met at A has moved to B; somebody pairs twice at A, which is not in the settings."""
+    hand, _ = started(LISTED, Memory(dict(MOVED)))
+    hand.tell(BridgePaired(A, Secret("first")))
+    hand.tell(BridgePaired(A, Secret("second")))
+    assert tokens(hand) == {A: ("moved", B), f"{A}/2": ("second", A)}
+
+
+def test_who_is_paired_anew_where_it_has_moved_has_the_new_token() -> None:
+    hand, _ = started(LISTED, Memory(dict(MOVED)))
+    hand.tell(BridgePaired(B, Secret("fresh")))
+    assert tokens(hand) == {A: ("fresh", B)}
+
+
+def test_a_moved_one_is_kept_beside_who_is_listed_at_its_former_address() -> None:
+    hand, _ = started(LISTED.replace("192.0.2.10", "192.0.2.20"), Memory(dict(MOVED)))
+    assert tokens(hand) == {A: ("", None), B: ("moved", B)}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "kept"),
+    [
+        (["192.0.2.21"], {B: ("one", None), f"{B}/2": ("two", A)}),
+        (["192.0.2.20"], {A: ("two", None), f"{A}/2": ("one", B)}),
+        (["192.0.2.20", "192.0.2.21"], {A: ("two", None), B: ("one", None)}),
+    ],
+)
+def test_of_two_that_have_exchanged_addresses_the_unlisted_one_keeps_its_token(
+    hosts: list[str], kept: dict[str, tuple[str, str | None]]
+) -> None:
+    first = BridgeMemory(BRIDGE_ID, Secret("one"), AuthMode.ENCRYPTED, B)
+    second = BridgeMemory(OTHER_ID, Secret("two"), AuthMode.ENCRYPTED, A)
+    listed = "".join(f"  - {{host: {host}}}\n" for host in hosts)
+    config = f"version: 1\ncallback: {{enabled: false}}\nbridges:\n{listed}"
+    hand, _ = started(config, Memory({A: first, B: second}))
+    assert tokens(hand) == kept
+
+
+def test_the_address_of_another_bridge_that_answers_is_no_place_to_go() -> None:
+    """A stale list of Nuki's names the dead one there."""
+    living = {A: BridgeMemory(OTHER_ID, Secret("living"), AuthMode.ENCRYPTED)}
+    hand, effects = started(NO_BRIDGES, Memory(learnt().bridges | living))
+
+    is_alive = {LINK: True, A: True}
+
+    def live_on(effects: list[Effect], turns: int) -> list[Effect]:
+        """Both are asked, and answer as long as they live; gives all effects of so many turns."""
+        told: list[Effect] = []
+        for _ in range(turns):
+            told += effects
+            open_calls = calls(effects)
+            if not open_calls:
+                effects = hand.wait(5)
+                continue
+            link = open_calls[0].link
+            answer = info(hand.now, bridge_id=BRIDGE_ID if link == LINK else OTHER_ID)
+            is_info = isinstance(open_calls[0].request, InfoRequest)
+            said = (answer if is_info else ListAnswer(())) if is_alive[link] else GONE
+            effects = [*open_calls[1:], *hand.answer(open_calls[0], said)]
+        return told
+
+    live_on(effects, 12)
+    is_alive[LINK] = False
+    (search,) = only(live_on(hand.wait(5), 140), FindBridges)
+    assert search.followed_ids == {OTHER_ID}
+    stale = Candidate("192.0.2.20", 8080, None, (How.CLOUD,), BRIDGE_ID)
+    told = live_on(hand.tell(BridgesFound((Tried(stale, Verdict.BRIDGE, "is followed already"),))), 60)
+    assert only(told, ReachBridge) == []
+    assert LINK in {call.link for call in calls(told)}
+    assert {(call.link, call.token) for call in calls(told)} <= {(LINK, TOKEN), (A, Secret("living"))}
+
+
 # --- when we search ---
 
 

@@ -52,7 +52,7 @@ SNAPSHOTS = Subscription("nuki2mqtt/+", qos=0)
 BRIDGES = Subscription("nuki2mqtt/bridge/+/availability", qos=0)
 ORDERS = tuple(
     Subscription(topic, qos=1, retain_as_published=True)
-    for topic in ("nuki2mqtt/+/set", "nuki2mqtt/+/get", "nuki2mqtt/gateway/request/+")
+    for topic in ("nuki2mqtt/+/set", "nuki2mqtt/+/get", "nuki2mqtt/gateway/request/+", "nuki2mqtt/+/keypad/set")
 )
 WILL = Will(STATE, b"offline")
 REMEMBERED = Memory(devices={LOCK: DeviceMemory("front_door", "Front door", 4)}, retired_topics={"front_door": LOCK})

@@ -56,10 +56,12 @@ class Stage:
         tree = TopicTree("nuki2mqtt", "homeassistant")
         self.announced: dict[str, dict[str, str]] = {}
         announcements = DiscoveryForms(self.publications, self.announced)
-        self.projection = Projection(read(config), tree, self.publications, announcements, "0.1.0")
+        self.settings = read(config)
+        self.projection = Projection(self.settings, tree, self.publications, announcements, "0.1.0")
 
     def show(self, snapshot: Snapshot, at: float = 0.0) -> dict[str, bytes]:
-        self.projection.show_device(snapshot, "front_door", moment(at))
+        permitted = self.settings.permitted(snapshot.nuki_id, snapshot.device_type)
+        self.projection.show_device(snapshot, "front_door", permitted, moment(at))
         return self.said()
 
     def said(self, now: float = 0.0) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ from nuki2mqtt.protocol.bridge_auth import AuthMode
 from tests.gateway.builders import LINK, TOKEN
 
 EVENTS, EFFECTS = get_args(Event), get_args(Effect)
-ACTORS = ("Mqtt", "Bridge", "Callback", "Memory", "Stop", "HomeAssistant")
+ACTORS = ("Mqtt", "Bridge", "Callback", "Memory", "Stop", "HomeAssistant", "Web")
 
 
 @pytest.mark.parametrize("kind", [*EVENTS, *EFFECTS], ids=lambda kind: kind.__name__)

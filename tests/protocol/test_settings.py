@@ -23,6 +23,7 @@ from nuki2mqtt.protocol.settings import (
     PollSettings,
     Settings,
     TlsSettings,
+    WebhookSettings,
     WebSettings,
 )
 from nuki2mqtt.protocol.settings_reader import read_settings
@@ -103,6 +104,7 @@ def test_the_defaults_are_those_of_the_contract_with_unbuilt_parts_off() -> None
             log=True,
             commands=WebCommands.WHEN_NO_BRIDGE,
             keypad=KeypadSettings(manage=False, publish_codes=False),
+            webhook=WebhookSettings(secret=None, host="127.0.0.1", port=8098, path="/nuki"),
         ),
         devices={},
         web=WebSettings(enabled=False, host="127.0.0.1", port=8099, password=None),
@@ -135,7 +137,8 @@ callback: {enabled: false, host: 192.0.2.2, bind: "::", port: 8322, sender: stri
 poll: {list_s: 12.5, info_s: 30, min_gap_s: 1e0, offline_after_scans: 0, forced_min_s: 86400, forced_per_day: 0}
 commands: {ttl_s: 60, overlap: queue, confirm_s: 2, wait: yes, permit: [lock, lockNGo], bare_opening: true,
   trust_clock: always}
-nuki_web: {token: null, base_url: "https://cloud.example.org/nuki", poll_s: 10, log: false, commands: never}
+nuki_web: {token: null, base_url: "https://cloud.example.org/nuki", poll_s: 10, log: false, commands: never,
+  webhook: {secret: 0a1b, host: "::1", port: 9000, path: /hooks/nuki}}
 devices:
   1a2b: {topic: front_door, name: Front door, permit: all, ignore: false}
   01234567: {permit: [], ignore: true}
@@ -146,6 +149,7 @@ log: {level: DEBUG, format: json}
     assert [warning.partition(":")[0] for warning in settings.warnings] == [
         "commands.bare_opening",
         "commands.trust_clock",
+        "nuki_web.webhook.secret",
     ]
     assert replace(settings, warnings=()) == Settings(
         mqtt=MqttSettings(
@@ -187,7 +191,11 @@ log: {level: DEBUG, format: json}
             permit=frozenset({Action.LOCK, Action.LOCK_N_GO}),
         ),
         nuki_web=NukiWebSettings(
-            base_url="https://cloud.example.org/nuki", poll_s=10, log=False, commands=WebCommands.NEVER
+            base_url="https://cloud.example.org/nuki",
+            poll_s=10,
+            log=False,
+            commands=WebCommands.NEVER,
+            webhook=WebhookSettings(secret=Secret("0a1b"), host="::1", port=9000, path="/hooks/nuki"),
         ),
         devices={
             NukiId(0x1A2B): DeviceSettings(topic="front_door", name="Front door", permit=frozenset(Action)),

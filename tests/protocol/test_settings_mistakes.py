@@ -164,6 +164,16 @@ TOGETHER = [
     ),
     ("callback: {port: 8099}", "1:18", "callback.port: must not be the same as web.port; choose another port"),
     ("web: {port: 8321}", "1:13", "callback.port: must not be the same as web.port; choose another port"),
+    (
+        "callback: {port: 8098}\nnuki_web: {webhook: {secret: a}}",
+        "1:18",
+        "nuki_web.webhook.port: must not be the same as callback.port; choose another port",
+    ),
+    (
+        "nuki_web: {webhook: {secret: a, port: 8099}}",
+        "1:39",
+        "nuki_web.webhook.port: must not be the same as web.port; choose another port",
+    ),
     ("mqtt: {tls: {enabled: true, cert: a}}", "1:35", "mqtt.tls.cert: needs mqtt.tls.key too; give both or none"),
     ("mqtt: {tls: {enabled: true, key: a}}", "1:34", "mqtt.tls.key: needs mqtt.tls.cert too; give both or none"),
     (
@@ -205,15 +215,16 @@ def test_values_that_cannot_go_together(text: str, place: str, said: str) -> Non
     assert problems(text) == [(f"config.yaml:{place}", said)]
 
 
+def test_a_door_for_webhooks_that_is_not_opened_takes_no_port() -> None:
+    assert read("callback: {port: 8098}").nuki_web.webhook.port == 8098
+
+
 def test_bridges_may_share_a_host_with_different_ports() -> None:
     settings = read("bridges: [{host: a}, {host: a, port: 8081}]")
     assert [bridge.link for bridge in settings.bridges] == ["a:8080", "a:8081"]
 
 
 UNBUILT = {
-    "nuki_web.token": ("marked-secret", "leave it out"),
-    "nuki_web.keypad.manage": ("true", "leave it out or set it to false"),
-    "nuki_web.keypad.publish_codes": ("true", "leave it out or set it to false"),
     "web.enabled": ("true", "leave it out or set it to false"),
 }
 

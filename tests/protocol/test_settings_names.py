@@ -147,3 +147,25 @@ def test_device_topics_that_cannot_be_used(value: str, said: str) -> None:
 def test_urls_that_cannot_be_used(value: str, said: str) -> None:
     [(_, text)] = problems(in_file("nuki_web.base_url", value))
     assert text == f"nuki_web.base_url: {said}"
+
+
+@pytest.mark.parametrize("value", ["/nuki", "/a", "/hooks/nuki-1/0badCAFE", "/a.b/c_d/~e", "/" + "a" * 127])
+def test_webhook_paths_that_can_be_used(value: str) -> None:
+    assert read(in_file("nuki_web.webhook.path", value)).nuki_web.webhook.path == value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("nuki", "write only the path, with a slash before it, such as /nuki"),
+        ("https://nuki.example.org/nuki", "write only the path, with a slash before it, such as /nuki"),
+        *(
+            (value, "must be levels of letters, digits and . _ ~ -, each with one slash before it")
+            for value in ("/", "/nuki/", "//nuki", "/a//b", "/a b", "/a?b=c", '"/a#b"', "/a%20b", "/ä", "/a/../b", "/.")
+        ),
+        ("/" + "a" * 128, "must have at most 128 characters, has 129"),
+    ],
+)
+def test_webhook_paths_that_cannot_be_used(value: str, said: str) -> None:
+    [(_, text)] = problems(in_file("nuki_web.webhook.path", value))
+    assert text == f"nuki_web.webhook.path: {said}"

@@ -167,12 +167,14 @@ def test_no_error_repeats_a_secret(text: str, said: str) -> None:
 def test_no_repr_shows_a_secret() -> None:
     settings = read(
         f"mqtt: {{password: {MARKED}}}\nbridges: [{{host: a, token: {MARKED}}}]\nweb: {{password: {MARKED}}}\n"
+        f"nuki_web: {{webhook: {{secret: {MARKED}}}}}\n"
     )
     assert MARKED not in repr(settings)
     assert MARKED not in str(settings)
     assert MARKED not in repr(settings.render_public())
     assert MARKED not in repr(settings.warnings)
     assert settings.web.password == Secret(MARKED)
+    assert settings.nuki_web.webhook.secret == Secret(MARKED)
 
 
 SECRETS = [leaf.path for leaf in leaf_keys(Settings) if isinstance(leaf.kind, Hidden)]

@@ -54,6 +54,7 @@ BOUNDS = {
     "commands.ttl_s": (1, 60),
     "commands.confirm_s": (2, 300),
     "nuki_web.poll_s": (10, 3600),
+    "nuki_web.webhook.port": (1, 65535),
 }
 
 
@@ -158,5 +159,6 @@ def test_secrets_are_listed() -> None:
         "mqtt.password",
         "bridges.0.token",
         "nuki_web.token",
+        "nuki_web.webhook.secret",
         "web.password",
     }

@@ -76,6 +76,10 @@ SINGLE = [
         "nuki_web: {base_url: 'http://api.example.org'}",
         "nuki_web.base_url: without https the token can be read on the way; use https",
     ),
+    (
+        "nuki_web: {webhook: {secret: a}}",
+        "nuki_web.webhook.secret: has no effect without a token; set nuki_web.token or leave this out",
+    ),
 ]
 
 
@@ -97,6 +101,7 @@ def test_one_warning(text: str, said: str) -> None:
         "mqtt: {username: a}",
         "bridges: [{host: a, token: 123456}, {host: b, token: 12345678901234567890}]",
         "nuki_web: {base_url: 'http://localhost:8080'}",
+        "nuki_web: {webhook: {host: 0.0.0.0, port: 9000, path: /hooks/nuki}}",
     ],
 )
 def test_nothing_unusual(text: str) -> None:

@@ -180,6 +180,7 @@ ORDERS = {
     "home/nuki/gateway/set": (Inbound.SET, "gateway"),
     "home/nuki/bridge/get": (Inbound.GET, "bridge"),
     "home/nuki//set": (Inbound.SET, ""),
+    "home/nuki/front_door/keypad/set": (Inbound.KEYPAD_SET, "front_door"),
 }
 
 
@@ -190,7 +191,12 @@ def is_matched(topic: str, topic_filter: str) -> bool:
 
 
 def test_the_filters_of_commands() -> None:
-    assert TREE.command_filters == ("home/nuki/+/set", "home/nuki/+/get", "home/nuki/gateway/request/+")
+    assert TREE.command_filters == (
+        "home/nuki/+/set",
+        "home/nuki/+/get",
+        "home/nuki/gateway/request/+",
+        "home/nuki/+/keypad/set",
+    )
 
 
 @pytest.mark.parametrize(("topic", "found"), ORDERS.items())
@@ -214,13 +220,13 @@ def test_what_the_filters_bring_is_read_as_what_it_is(topic: str, found: tuple[I
     ],
 )
 def test_what_is_no_command(topic: str) -> None:
-    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST}
+    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST, Inbound.KEYPAD_SET}
     assert not any(is_matched(topic, each) for each in TREE.command_filters)
 
 
 @pytest.mark.parametrize("topic", [topic for topic in BUILT if "+" not in topic])
 def test_nothing_that_we_say_is_a_command(topic: str) -> None:
-    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST}
+    assert TREE.parse(topic) not in {Inbound.SET, Inbound.GET, Inbound.REQUEST, Inbound.KEYPAD_SET}
     assert not any(is_matched(topic, each) for each in TREE.command_filters)
 
 
@@ -231,7 +237,7 @@ LEVELS = st.text(st.characters(exclude_characters="/+#", exclude_categories=["Cs
 def test_the_addressee_is_the_level_that_the_filter_leaves_open(level: str, base: str) -> None:
     tree = TopicTree(base, "homeassistant")
 
-    assert [tree.addressee(each.replace("+", level)) for each in tree.command_filters] == [level] * 3
+    assert [tree.addressee(each.replace("+", level)) for each in tree.command_filters] == [level] * 4
 
 
 @pytest.mark.parametrize(

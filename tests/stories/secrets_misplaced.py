@@ -7,6 +7,8 @@ PLACES = (
     "web: {{password: {}}}\n",
     "bridges: [{{host: a, token: {}}}]\n",
     "nuki_web: {{token: {}}}\n",
+    "nuki_web: {{webhook: {{secret: {}}}}}\n",
+    "nuki_web: {{webhook: {{path: {}}}}}\n",
     "mqtt: {{password_file: {}}}\n",
     "bridges: [{{host: a, token_file: {}}}]\n",
     "mqtt: {{pasword: {}}}\n",
@@ -47,7 +49,15 @@ SHAPES = (
     f"{{password:{MARK}}}",
     f"{{token {MARK}}}",
 )
-NAMES = ("MQTT__PASSWORD", "WEB__PASSWORD", "BRIDGES__0__TOKEN", "NUKI_WEB__TOKEN", "MQTT__PASSWORD_FILE", "MQTT__PORT")
+NAMES = (
+    "MQTT__PASSWORD",
+    "WEB__PASSWORD",
+    "BRIDGES__0__TOKEN",
+    "NUKI_WEB__TOKEN",
+    "NUKI_WEB__WEBHOOK__SECRET",
+    "MQTT__PASSWORD_FILE",
+    "MQTT__PORT",
+)
 
 
 VALUES = (MARK, f"{MARK}\n", MARK * 100, f"[{MARK}]", f"{MARK}\0", f"a={MARK}")

@@ -531,3 +531,51 @@ def test_copies_that_come_on_and_on_are_repeats_after_five_seconds_and_a_failure
     failed = [("accepted", None), ("failed", "bridge_said_no")]
     assert world.life("front_door", since=since) == [*failed, *DONE]
     assert lock.unlatches == 2
+
+
+def goes_round(world: World, *words: str, seconds: int) -> None:
+    """Copies of these commands come once a second each."""
+    for _ in range(seconds):
+        for word in words:
+            world.command("front_door", word)
+        world.run(1)
+
+
+def test_what_goes_round_does_not_open_again_when_another_command_comes_in_between(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    goes_round(world, "unlatch", seconds=20)
+    world.command("front_door", "lock")
+    goes_round(world, "unlatch", seconds=20)
+    assert codes(world) == ["3", "2"]
+    goes_round(world, "unlatch", "lock", seconds=30)
+    assert lock.unlatches == 1
+    assert set(codes(world)[2:]) == {"2"}, "a bare lock that goes round locks again"
+    assert bridge.requests
+
+
+def test_what_goes_round_while_the_bridge_is_away_does_not_open_when_it_is_back(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    with bridge.faults.refuse_connections():
+        goes_round(world, "unlatch", seconds=60)
+    goes_round(world, "unlatch", seconds=60)
+    assert (world.actions(bridge), lock.unlatches) == ([], 0)
+    world.run(10)
+    world.command("front_door", "unlatch")
+    world.run(30)
+    assert lock.unlatches == 1, "after a pause it is a new wish"
+
+
+def test_what_goes_round_does_not_push_a_blocked_motor_again(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    lock.is_jammed = True
+    goes_round(world, "unlatch", seconds=60)
+    assert ("failed", "motor_blocked") in world.life("front_door")
+    lock.is_jammed = False
+    goes_round(world, "unlatch", seconds=60)
+    assert (len(world.actions(bridge)), lock.unlatches) == (1, 0)

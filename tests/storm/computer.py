@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nuki2mqtt import service
 from nuki2mqtt.adapters.mqtt_link import Emit
 from nuki2mqtt.adapters.state_codec import read_state
 from nuki2mqtt.gateway.gateway import Gateway
@@ -29,7 +28,6 @@ from tests.storm.ports import (
     SimulatedHttp,
     SimulatedLink,
 )
-from tests.storm.understudy import Understudy
 from tests.storm.web_ports import SimulatedWeb, SimulatedWebhookDoor
 
 if TYPE_CHECKING:
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 BOOTED_S = 1000.0  # what the monotonic clock shows at the beginning
 NEVER_S = 1e9
-IS_WIRED = "CallWeb" in vars(service)  # whether the service asks the cloud itself
 CURRENT: contextvars.ContextVar["Computer"] = contextvars.ContextVar("computer")
 
 
@@ -54,8 +51,6 @@ class Process:
         self.door: SimulatedDoor | None = None
         self.webhook_door: SimulatedWebhookDoor | None = None
         self.task: asyncio.Task[None] | None = None
-        self.understudy: Understudy | None = None
-        self.web_task: asyncio.Task[None] | None = None
 
 
 class Computer:
@@ -72,7 +67,6 @@ class Computer:
         self.clock = SimulatedClock(self)
         self.entropy = SeededEntropy(f"{world.spec.seed}/{name}")
         self.state: bytes | None = None
-        self.web_state: bytes | None = None  # of the understudy
         self.wall_offset_s = 0.0
         self.is_synchronised: bool | None = True
         self.full_disks = 0  # how many faults fill it
@@ -129,7 +123,7 @@ class Computer:
         )
         process.gateway = self.world.make_gateway(self, identity, memory)
         self.was_unclean = True
-        life = Service(
+        service = Service(
             self.settings,
             process.gateway,
             client_id=self.client_id,
@@ -141,18 +135,8 @@ class Computer:
         )
         context = contextvars.copy_context()
         context.run(CURRENT.set, self)
-        process.task = asyncio.get_running_loop().create_task(self._live(life, process), context=context)
-        if self.world.cloud is not None and self is self.world.main and not IS_WIRED:
-            process.understudy = Understudy(self)
-            web = context.copy()
-            process.web_task = asyncio.get_running_loop().create_task(self._live_web(process.understudy), context=web)
-        self._service = life
-
-    async def _live_web(self, understudy: Understudy) -> None:
-        try:
-            await understudy.run()
-        except Exception as error:  # noqa: BLE001 - as below
-            self.world.watch.crashed(self, error)
+        process.task = asyncio.get_running_loop().create_task(self._live(service, process), context=context)
+        self._service = service
 
     async def _live(self, service: Service, process: Process) -> None:
         try:
@@ -166,10 +150,6 @@ class Computer:
         process.ended = self.world.now
         self.is_alive = False
         self.was_unclean = False
-        if process.web_task is not None:
-            process.web_task.cancel()
-        if process.understudy is not None:
-            process.understudy.die()
 
     def kill(self) -> None:
         """kill -9, at this very moment."""
@@ -180,10 +160,6 @@ class Computer:
         process.ended = self.world.now
         if process.link is not None:
             process.link.die()
-        if process.understudy is not None:
-            process.understudy.die()
-        if process.web_task is not None:
-            process.web_task.cancel()
         if self._go_on is not None:  # its steps that were due find themselves dead
             self._go_on()
             self._go_on = None

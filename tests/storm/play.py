@@ -117,7 +117,6 @@ async def _play(spec: Spec, steps: Sequence[Step], *, keeps_trace: bool) -> Repo
         world.main.kill()
         world.other.kill()
         tasks = [one.task for computer in world.computers for one in computer.processes if one.task is not None]
-        tasks += [one.web_task for computer in world.computers for one in computer.processes if one.web_task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         world.close()
 

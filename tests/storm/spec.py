@@ -9,7 +9,7 @@ from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_auth import AuthMode
-from nuki2mqtt.protocol.settings import KeypadSettings, NukiWebSettings
+from nuki2mqtt.protocol.settings import KeypadSettings, NukiWebSettings, WebhookSettings
 from nuki2mqtt.protocol.settings_words import WebCommands
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
@@ -197,6 +197,9 @@ class Spec:
             poll_s=float(self.web_poll_s),
             commands=WebCommands(self.web_commands),
             keypad=KeypadSettings(manage=self.has_cloud),
+            webhook=WebhookSettings(secret=Secret(WEBHOOK_SECRET), path=WEBHOOK_PATH)
+            if self.has_webhooks
+            else WebhookSettings(),
         )
 
     def make_wifi_locks(self) -> list[tuple[str, SimulatedLock]]:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self
 
-from nuki2mqtt.errors import CallbackDoorError, UnreadableBody, WebError, WebErrorKind
+from nuki2mqtt.errors import UnreadableBody, WebError, WebErrorKind, WebhookDoorError
 from nuki2mqtt.gateway.vocabulary import WebhookReceived
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.web_api import WebAnswer, WebRequest, read_response
@@ -101,9 +101,9 @@ class SimulatedWebhookDoor:
         self._place = None
 
     async def open(self, host: str, port: int, path: str, secret: Secret) -> int:
-        """Listen; raises CallbackDoorError."""
+        """Listen; raises WebhookDoorError."""
         if self._computer.is_port_taken:
-            raise CallbackDoorError(f"cannot listen for webhooks on {host} port {port} (address already in use)")
+            raise WebhookDoorError(f"cannot listen for webhooks on {host} port {port} (address already in use)")
         self._place = path, secret
         return port
 

@@ -26,7 +26,7 @@ from nuki2mqtt.simulator.callbacks import Callbacks, SimulatedCallback
 from nuki2mqtt.simulator.house import House, SimulatedDevice, SimulatedLock, SimulatedOpener
 from tests.storm.broker import MemoryBroker, Packet, Taken
 from tests.storm.cloud import CloudSite, WebCall
-from tests.storm.computer import IS_WIRED, Computer
+from tests.storm.computer import Computer
 from tests.storm.spec import DOOR_PORT, PORT, Spec
 from tests.storm.virtual_loop import VirtualLoop
 
@@ -228,8 +228,7 @@ class World:
                 device.keypad_critical = False
         for name, lock in self.spec.make_wifi_locks():
             devices[name] = self.house.add(lock)
-            if IS_WIRED:  # else nobody would follow it
-                self.devices[name] = lock
+            self.devices[name] = lock
         return CloudSite(self, self.spec, devices)
 
     def is_bridged(self, nuki_id: int) -> bool:

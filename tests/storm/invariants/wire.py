@@ -146,7 +146,7 @@ class OnlyWhereAllowed(Invariant):
     def call_ended(self, call: Call) -> None:
         """Only what was answered to us tells that somebody is there."""
         life = (call.computer.name, call.process, call.host)
-        if call.answer is None or (call.path == "/info" and call.bridge not in self.world.bridges):
+        if not call.is_answered or (call.path == "/info" and call.bridge not in self.world.bridges):
             self._lives.discard(life)
         elif call.bridge in self.world.bridges:
             self._lives.add(life)

@@ -1,0 +1,270 @@
+"""Nuki's cloud beside the Bridges: joins what to ask it, what of it is shown, orders, history and keypad codes.
+
+Nothing local waits for anything here; without a token there is no `Cloud` at all.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from nuki2mqtt.gateway.cloud_history import CloudHistory
+from nuki2mqtt.gateway.cloud_orders import CloudOrders
+from nuki2mqtt.gateway.cloud_truth import CloudTruth
+from nuki2mqtt.gateway.following import Following
+from nuki2mqtt.gateway.keypad_desk import KeypadDesk, Zones
+from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
+from nuki2mqtt.gateway.news import ListEnded, News, OrderBegun, OrderSent
+from nuki2mqtt.gateway.publications import Publications
+from nuki2mqtt.gateway.topic_memory import TopicMemory
+from nuki2mqtt.gateway.vocabulary import (
+    CLOUD,
+    CallWeb,
+    Effect,
+    Level,
+    Log,
+    Memory,
+    Moment,
+    OpenWebhookDoor,
+    WebAnswered,
+    WebhookDoorFailed,
+    WebhookDoorOpened,
+    WebhookReceived,
+    WebOrdered,
+)
+from nuki2mqtt.gateway.web_asks import WebAsks
+from nuki2mqtt.gateway.web_jobs import WebEnded
+from nuki2mqtt.gateway.web_link import WebHealth, WebLink
+from nuki2mqtt.model.cloud_device import nuki_id_of
+from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.state import Snapshot
+from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.topics import TopicTree
+from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, DeviceListAnswer, DeviceRequest
+from nuki2mqtt.protocol.webhooks import ActivityHook, AuthorizationHook, DeviceHook, Hook, UnknownHook
+
+_MOST_ROUNDS = 20  # of answers that bring questions that are refused at once
+
+
+class Cloud:
+    """The whole of the cloud, as the gateway sees it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tree: TopicTree,
+        publications: Publications,
+        following: Following,
+        topics: TopicMemory,
+        memory: Memory,
+        started: Moment,
+        *,
+        entropy: Callable[[int], bytes],
+        zones: Zones,
+    ) -> None:
+        own = settings.nuki_web
+        self.link = WebLink(own)
+        self._asks = WebAsks(self.link)
+        self.truth = CloudTruth(following, self.link)
+        self.orders = CloudOrders(own.commands, self._asks, self.truth, following)
+        self.history = CloudHistory(self._asks, self.truth, started.wall, is_wanted=own.log)
+        kept = KeypadMemory(memory.keypad_wishes, memory.keypad_operations, memory.keypad_syncs)
+        self.desk = KeypadDesk(
+            own.keypad,
+            tree,
+            publications,
+            topics,
+            self._asks,
+            self.truth,
+            self.history,
+            kept,
+            entropy=entropy,
+            zones=zones,
+        )
+        self._following = following
+        self._has_webhooks = own.webhook.secret is not None
+        self._is_door_asked_for = False
+        self._calls: dict[int, NukiId] = {}  # orders under way
+        self._effects_of_reads: list[Effect] = []
+        following.cloud = self
+
+    # --- Switching ----------------------------------------------------------------------------------------------------
+
+    def activate(self, now: Moment) -> list[Effect]:
+        """Begin to ask, and to listen for webhooks."""
+        if self.link.is_active:
+            return []
+        self.link.start(now)
+        self.orders.holds.settle(now.monotonic)
+        self.desk.activate(now)
+        if not self._has_webhooks or self._is_door_asked_for:
+            return []
+        self._is_door_asked_for = True
+        return [OpenWebhookDoor()]
+
+    def deactivate(self) -> list[Effect]:
+        """Ask nothing more: another gateway owns the base topic."""
+        effects: list[Effect] = [*self.link.stop()]
+        self._asks.drop()
+        self.truth.clear()
+        self.orders.drop()
+        self.history.clear()
+        self.desk.deactivate()
+        self._calls.clear()
+        return effects
+
+    def release(self) -> None:
+        """The gateway stops: nothing is vouched for any more, and nothing new is asked."""
+        self.truth.stop()
+
+    # --- Events -------------------------------------------------------------------------------------------------------
+
+    def handle(
+        self, event: WebOrdered | WebAnswered | WebhookReceived | WebhookDoorOpened | WebhookDoorFailed, now: Moment
+    ) -> list[Effect]:
+        """Take in what the cloud said, or what became of the door for it."""
+        match event:
+            case WebOrdered(call_id, begun):
+                nuki_id = self._calls.get(call_id)
+                if nuki_id is not None:
+                    self._following.tell(OrderBegun(nuki_id, begun))
+                return []
+            case WebAnswered(call_id):
+                self._calls.pop(call_id, None)
+                return [*self.link.handle_answer(event, now), *self._settle(now)]
+            case WebhookReceived(hooks, received):
+                at = now.monotonic if received is None else received
+                return [effect for hook in hooks for effect in self._hooked(hook, at, now)] + self._settle(now)
+            case WebhookDoorOpened(port):
+                return [Log(Level.INFO, f"Webhooks are taken at port {port}.")]
+            case WebhookDoorFailed(reason):
+                return [Log(Level.WARNING, f"Webhooks are not taken: {reason} Polling goes on.")]
+
+    def _hooked(self, hook: Hook, received: float, now: Moment) -> list[Effect]:
+        if not self.link.is_active:
+            return []
+        match hook:
+            case DeviceHook():
+                nuki_id = hook.device.report.nuki_id
+                self.link.hook_came(now, nuki_id)
+                taken = self.truth.devices.hooked(hook, received)
+                effects = self.truth.take(taken, now, is_read=False)
+                for one in taken.confirm:
+                    self._read(one, now)
+                if taken.wants_list:
+                    self.link.bring_list_forward(now)
+                return effects
+            case ActivityHook(activity):
+                self.link.hook_came(now)
+                self.history.hear_entry(activity, now)
+            case AuthorizationHook(authorization):
+                self.link.hook_came(now)
+                if authorization.smartlock_id is not None:
+                    self.desk.hint(authorization.smartlock_id, now)
+            case UnknownHook(feature):
+                return self.truth.say_once((f"Nuki's cloud posts {feature!r}, which this version does not know.",))
+            case _:
+                self.link.hook_came(now)
+        return []
+
+    def _read(self, nuki_id: NukiId, now: Moment) -> None:
+        """Read one device, as only a webhook said something of it."""
+        number = self.truth.smartlock_id(nuki_id)
+        if number is not None:
+            self._asks.ask(DeviceRequest(number), self._device_read, now)
+
+    def _device_read(self, ended: WebEnded, now: Moment) -> None:
+        if isinstance(ended.answer, DeviceAnswer) and ended.sent is not None:
+            taken = self.truth.devices.read(ended.answer.device, ended.sent)
+            self._effects_of_reads += self.truth.take(taken, now, is_read=True)
+            self.history.stirred(taken.stirred, now)
+
+    def hear(self, news: Iterable[News], now: Moment) -> None:
+        """Take in what was seen, by whomever."""
+        self.history.hear(news, now)
+
+    # --- Time ---------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `handle_timer` wants to be called, or a device falls silent (monotonic seconds)."""
+        if not self.link.is_active:
+            return None
+        times = (
+            self.link.next_deadline(),
+            self.truth.next_silence(now),
+            self.orders.next_deadline(now),
+            self.history.next_deadline(),
+            self.desk.next_deadline(),
+            now if self._asks.has_ends else None,
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: Moment) -> list[Effect]:
+        """Ask what is due."""
+        if not self.link.is_active:
+            return []
+        self.history.handle_timer(now)
+        self.desk.handle_timer(now)
+        effects = self.link.handle_timer(now)
+        for effect in effects:
+            if isinstance(effect, CallWeb) and isinstance(effect.request, DeviceActionRequest):
+                nuki_id = self._calls[effect.call_id] = nuki_id_of(effect.request.smartlock_id)
+                self._following.tell(OrderSent(nuki_id))
+        return [*effects, *self._settle(now)]
+
+    def _settle(self, now: Moment) -> list[Effect]:
+        """Tell everybody what has ended, and take what came of it."""
+        effects: list[Effect] = []
+        for _ in range(_MOST_ROUNDS):
+            for poll in self._asks.tell(now):
+                effects += self._polled(poll, now)
+            for used in self.history.take_used():
+                self.desk.used(used.smartlock_id, used.auth_id, now)
+            if not self._asks.has_ends:
+                break
+        effects += self._effects_of_reads
+        self._effects_of_reads = []
+        return [*effects, *self.orders.take_effects(), *self.desk.take_effects()]
+
+    def _polled(self, ended: WebEnded, now: Moment) -> list[Effect]:
+        answer = ended.answer
+        if not isinstance(answer, DeviceListAnswer) or ended.sent is None:
+            self._following.tell(ListEnded(CLOUD, None))
+            return []
+        taken = self.truth.devices.listed(answer, ended.sent)
+        effects = self.truth.take(taken, now, is_read=True)
+        for report in taken.reports:
+            if report.is_news:
+                self.link.told_by_poll(report.report.nuki_id, now)
+        self.history.stirred(taken.stirred, now)
+        devices = frozenset(device.report.nuki_id for device in answer.devices)
+        self.history.told_by_state(devices)
+        self.desk.hear_devices(answer.devices, now)
+        self._following.tell(ListEnded(CLOUD, devices, is_complete=answer.is_complete))
+        return effects
+
+    # --- Views --------------------------------------------------------------------------------------------------------
+
+    def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the state that is shown is the cloud's, and fresh."""
+        return self.truth.is_vouched(nuki_id, now)
+
+    def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
+        """The snapshot with what only the cloud says."""
+        deed = self.history.deed(snapshot.nuki_id)
+        filled = self.truth.fill(snapshot, now)
+        return filled if deed is None else replace(filled, deed=deed)
+
+    def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
+        """Who knows this device, as `gateway/devices` says it."""
+        is_known = self.truth.knows(nuki_id)
+        by_bridge = ("bridge",) if nuki_id in self._following.bridged() or not is_known else ()
+        return (*by_bridge, "web") if is_known else by_bridge
+
+    def health(self, now: float) -> WebHealth:
+        """How the cloud fares."""
+        return self.link.health(now)
+
+    def forget(self, nuki_id: NukiId) -> None:
+        """A person has removed this device, or it is gone."""
+        self.truth.forget(nuki_id)
+        self.orders.forget(nuki_id)
+        self.history.forget(nuki_id)

@@ -1,0 +1,178 @@
+"""What of the cloud's words is shown: where no Bridge speaks of a lock, none that we vouch for, and what only it says.
+
+The words of a Bridge count before those of the cloud (`combining`). What the cloud leads goes into `Devices` like a
+report of a link of its own, `CLOUD`, so that the same rules make the changes and the events of it; what the cloud says
+beside a Bridge only fills what that one leaves open, and only as long as the cloud is vouched for.
+"""
+
+from dataclasses import replace
+
+from nuki2mqtt.gateway.cloud_devices import CloudDevices, CloudReport, CloudView, Standing, Taken
+from nuki2mqtt.gateway.combining import Combined, Side, cloud_leads, combine
+from nuki2mqtt.gateway.evidence import Observation
+from nuki2mqtt.gateway.following import MAX_DEVICES, Following
+from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment
+from nuki2mqtt.gateway.web_link import WebLink
+from nuki2mqtt.model.device import NukiId, kind_of
+from nuki2mqtt.model.state import Battery, Snapshot, Source
+
+_MOST_TEXTS = 64
+
+
+class CloudTruth:
+    """The devices of the account beside those of the Bridges."""
+
+    def __init__(self, following: Following, link: WebLink) -> None:
+        self.devices = CloudDevices()
+        self._following = following
+        self._link = link
+        self._told: dict[str, None] = {}
+        self._looked_for: dict[NukiId, float] = {}  # the change of the cloud for which a Bridge was asked to look
+        self._is_stopped = False
+
+    # --- What comes ---------------------------------------------------------------------------------------------------
+
+    def take(self, taken: Taken, now: Moment, *, is_read: bool) -> list[Effect]:
+        """Take in what a read or a webhook came to."""
+        effects = self.say_once(taken.texts)
+        bridged = self._following.bridged()
+        for nuki_id in self.devices.strangers(bridged):
+            text = f"Nuki Web has a device {nuki_id} of another kind than the Bridge: only the Bridge's is followed."
+            effects += self.say_once((text,))
+        for report in taken.reports:
+            effects += self._take(report, bridged, now, is_read=is_read)
+        return effects
+
+    def _take(self, said: CloudReport, bridged: dict[NukiId, int], now: Moment, *, is_read: bool) -> list[Effect]:
+        following, nuki_id, state = self._following, said.report.nuki_id, said.report.state
+        view = self.devices.view(nuki_id)
+        if view is None or state is None or following.is_ignored(nuki_id) or self._is_stranger(view, bridged):
+            return []
+        if not following.devices.knows(nuki_id) and len(following.devices.ids()) >= MAX_DEVICES:
+            return self.say_once((f"Nuki Web has more than {MAX_DEVICES} devices; the newest are not followed.",))
+        local = self._local(nuki_id, now)
+        if local is None or cloud_leads(local, self._side(nuki_id, view, now)):
+            following.apply_cloud(said.report, said.time, now, earliest=said.since, is_alone=nuki_id not in bridged)
+        elif is_read:
+            self._look_again(nuki_id, view, local, now)
+        following.observe(Observation(nuki_id, Source.WEB, state, said.time))
+        return []
+
+    def _is_stranger(self, view: CloudView, bridged: dict[NukiId, int]) -> bool:
+        nuki_id = NukiId(view.smartlock_id & 0xFFFF_FFFF)
+        return nuki_id in bridged and kind_of(bridged[nuki_id]) is not kind_of(view.device_type)
+
+    def _look_again(self, nuki_id: NukiId, view: CloudView, local: Side, now: Moment) -> None:
+        """The cloud saw it change since and says otherwise: once for each such change the Bridge is asked to look."""
+        combined = combine(local, self._side(nuki_id, view, now))
+        if combined is None or not combined.is_doubtful or view.changed is None:
+            return
+        if self._looked_for.get(nuki_id) != view.changed:
+            self._looked_for[nuki_id] = view.changed
+            self._following.look_again(nuki_id, now)
+
+    def _local(self, nuki_id: NukiId, now: Moment) -> Side | None:
+        """What the Bridges say; None where none has said anything, or the cloud has spoken last."""
+        devices = self._following.devices
+        state = devices.state(nuki_id) if devices.knows(nuki_id) else None
+        if state is None or devices.link_of(nuki_id) == CLOUD:
+            return None
+        is_vouched = self._following.vouching.is_vouched(nuki_id, now.monotonic)
+        return Side(state, devices.source_of(nuki_id) or Source.LIST, devices.time_of(nuki_id), is_vouched)
+
+    def _side(self, nuki_id: NukiId, view: CloudView, now: Moment) -> Side:
+        if view.state is None:
+            raise ValueError(f"the cloud has no state of {nuki_id}")
+        is_vouched = self.standing(nuki_id, now) is Standing.VOUCHED
+        return Side(view.state, Source.WEB, view.time, is_vouched, view.changed)
+
+    def say_once(self, texts: tuple[str, ...]) -> list[Effect]:
+        """Log lines that are told once in the life of the process."""
+        effects: list[Effect] = []
+        for text in texts:
+            if text not in self._told:
+                if len(self._told) >= _MOST_TEXTS:
+                    self._told.pop(next(iter(self._told)))
+                self._told[text] = None
+                effects.append(Log(Level.WARNING, text))
+        return effects
+
+    # --- Views --------------------------------------------------------------------------------------------------------
+
+    def standing(self, nuki_id: NukiId, now: Moment) -> Standing:
+        """Whether what the cloud says may be shown as fresh."""
+        if self._is_stopped:
+            return Standing.SILENT
+        return self.devices.standing(nuki_id, now.monotonic, self._link.interval_s(now.monotonic))
+
+    def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the state that is shown is the cloud's, and fresh."""
+        is_leading = self._following.devices.link_of(nuki_id) == CLOUD
+        return is_leading and self.standing(nuki_id, now) is Standing.VOUCHED
+
+    def knows(self, nuki_id: NukiId) -> bool:
+        """Whether the account has this device, and it is not another one with the same ID."""
+        view = self.devices.view(nuki_id)
+        return view is not None and view.is_listed and not self._is_stranger(view, self._following.bridged())
+
+    def smartlock_id(self, nuki_id: NukiId) -> int | None:
+        """The cloud's number of a device that it knows."""
+        view = self.devices.view(nuki_id)
+        return view.smartlock_id if view is not None and self.knows(nuki_id) else None
+
+    def agrees(self, nuki_id: NukiId) -> bool:
+        """Whether the cloud says of the state what is held of it."""
+        devices, view = self._following.devices, self.devices.view(nuki_id)
+        held = devices.state(nuki_id) if devices.knows(nuki_id) else None
+        said = None if view is None else view.state
+        return held is not None and said is not None and held.state_code == said.state_code
+
+    def combined(self, nuki_id: NukiId, now: Moment) -> Combined | None:
+        """Each fact with its source and age, for people who look closer."""
+        view = self.devices.view(nuki_id)
+        cloud = None if view is None or view.state is None else self._side(nuki_id, view, now)
+        return combine(self._local(nuki_id, now), cloud)
+
+    def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
+        """What only the cloud says of a device."""
+        nuki_id = snapshot.nuki_id
+        view = self.devices.view(nuki_id)
+        if view is None or not self.knows(nuki_id):
+            return snapshot
+        filled = replace(snapshot, has_keypad=snapshot.has_keypad or view.facts.has_keypad is True)
+        state = view.state
+        if state is None or self.standing(nuki_id, now) is not Standing.VOUCHED:
+            return filled
+        battery, other = snapshot.battery, state.battery
+        keypad = snapshot.keypad_battery_critical
+        return replace(
+            filled,
+            door_code=state.door_code if snapshot.door_code is None else snapshot.door_code,
+            battery=Battery(
+                other.level if battery.level is None else battery.level,
+                other.critical if battery.critical is None else battery.critical,
+                other.charging if battery.charging is None else battery.charging,
+            ),
+            keypad_battery_critical=state.keypad_battery_critical if keypad is None else keypad,
+            door_sensor_battery_critical=view.facts.door_sensor_battery_critical,
+        )
+
+    def next_silence(self, now: float) -> float | None:
+        """When the next device falls silent (monotonic seconds)."""
+        return self.devices.next_silence(now, self._link.interval_s(now))
+
+    # --- Switching ----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """The gateway stops: nothing is vouched for any more."""
+        self._is_stopped = True
+
+    def clear(self) -> None:
+        """Another gateway owns the base."""
+        self.devices.clear()
+        self._looked_for.clear()
+
+    def forget(self, nuki_id: NukiId) -> None:
+        """A person has removed it."""
+        self.devices.forget(nuki_id)
+        self._looked_for.pop(nuki_id, None)
