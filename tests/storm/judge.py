@@ -136,7 +136,9 @@ class Judge:
         if self._keeps_trace and answer is not None:
             what = f"{answer.ending} {answer.status} {answer.body[:900]!r} in {answer.delay_s:g} s"
             promised = [str(one.kind) for one in call.promised]
-            self.note(f"{call.computer.name} asks the cloud {call.method} {call.path} {call.content!r}: {what} {promised}")
+            self.note(
+                f"{call.computer.name} asks the cloud {call.method} {call.path} {call.content!r}: {what} {promised}"
+            )
         for ask in self._ask["web_arrived"]:
             ask(call)
 

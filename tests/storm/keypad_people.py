@@ -140,7 +140,7 @@ class CodeOrder:
             name=step.get("new_name", before.name),
             code=step.get("code", before.code),
             enabled=enabled,
-            schedule=step["schedule"] if "schedule" in step else before.schedule,
+            schedule=step.get("schedule", before.schedule),
             once=before.once,
             ends_at=None if "schedule" in step else before.ends_at,
         )

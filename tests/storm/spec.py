@@ -22,8 +22,8 @@ FLAT = 0x3A2B3C00
 BASE = "nuki2mqtt"
 FLATS = (0, 0, 3, 5)
 WIFI = 0x4A2B3C00
-WEB_TOKEN = "m4rkedCl0udT0ken"  # noqa: S105 - of a simulated cloud
-WEBHOOK_SECRET = "m4rkedW3bh00k"  # noqa: S105
+WEB_TOKEN = "m4rkedCl0udT0ken"
+WEBHOOK_SECRET = "m4rkedW3bh00k"
 WEBHOOK_PATH = "/webhook/5ec7e7"
 
 

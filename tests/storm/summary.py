@@ -77,7 +77,9 @@ class Summary:
         parts = [*lines, "", *table(head, rows), "", *table(("command's word", "times"), outcomes)]
         if self.code_outcomes:
             codes = [(name, str(count)) for name, count in self.code_outcomes.most_common()]
-            lines.insert(4, f"{figures['requests to the cloud']} requests to the cloud, {figures['forced syncs']} forced syncs")
+            lines.insert(
+                4, f"{figures['requests to the cloud']} requests to the cloud, {figures['forced syncs']} forced syncs"
+            )
             parts = [*lines, *parts[len(lines) - 1 :], "", *table(("keypad's word", "times"), codes)]
         return "\n".join(parts)
 

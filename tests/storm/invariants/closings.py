@@ -41,7 +41,9 @@ class Closings:
         self._stage = invariant.stage
         self._chains: dict[_Key, _Chain] = {}
 
-    def objection(self, order: Order, call: Call | WebCall, deliveries: Sequence[Delivery], releases: int) -> str | None:
+    def objection(
+        self, order: Order, call: Call | WebCall, deliveries: Sequence[Delivery], releases: int
+    ) -> str | None:
         """Why this request cannot be for this order; None if it can. `releases`: as often it may be given again."""
         chain = self._chain(call)
         why = self._objection_to_first(order, call, deliveries, releases, chain)

@@ -114,7 +114,9 @@ class OnlyWhatTheCloudMay(Invariant):
             said = [end[0] for end in ends if end[1] != "refused" and end[0] - former.arrived < SAID_S]
             held_until = (said[0] if said else former.arrived) + HOLD_S - ROUNDING_S
             if call.arrived < held_until:
-                self.fail(f"something opening for {nuki_id:08X} {ago_s:.1f} s after an order of which nobody saw the end")
+                self.fail(
+                    f"something opening for {nuki_id:08X} {ago_s:.1f} s after an order of which nobody saw the end"
+                )
 
     def check(self) -> None:
         """What the cloud has promised may have acted, whatever became of it."""
@@ -128,5 +130,3 @@ class OnlyWhatTheCloudMay(Invariant):
         self._promised = [one for one in self._promised if one.began > now - UNDECIDED_S]
         for nuki_id, calls in self._opening.items():
             self._opening[nuki_id] = [one for one in calls if one.began > now - UNDECIDED_S]
-
-

@@ -1,4 +1,4 @@
-"""(11) Keypad codes become as wanted, or it is said why not; codes of strangers stay; no more syncs than the budget has.
+"""(11) Keypad codes become as wanted, or it is said why not; strangers' codes stay; no more syncs than the budget has.
 
 What is wanted is read from the orders that were said to be taken, in the order in which they were delivered; what is so
 from the memory of the simulated locks. It takes patience: a write in vain is looked for, and repeated after an hour.
@@ -136,9 +136,7 @@ class CodesConverge(Invariant):
             return
         is_same = former[1:] == (call.computer, call.process)
         # What the state file could not keep died with the process, and a clock that was set tells it nothing.
-        is_forgotten = not is_same and (
-            self.stage.had_full_disk(former[0]) or self._clock_wrong_at > former[0] - 120.0
-        )
+        is_forgotten = not is_same and (self.stage.had_full_disk(former[0]) or self._clock_wrong_at > former[0] - 120.0)
         if not is_forgotten:
             self.fail(f"{nuki_id:08X} is synced again after {now - former[0]:.0f} s")
 

@@ -67,7 +67,9 @@ class TruthAfterAll(Invariant):
         true = {key: value for key, value in self._truth(device).items() if key in {"stale", "state_code", "door"}}
         wrong = {key: (told.get(key), value) for key, value in true.items() if told.get(key) != value}
         if self._text(f"{name}/availability") != "online" or wrong:
-            self.fail(f"{name} is {self._text(f'{name}/availability')}, told otherwise than it is (told, true): {wrong}")
+            self.fail(
+                f"{name} is {self._text(f'{name}/availability')}, told otherwise than it is (told, true): {wrong}"
+            )
 
     def _check_device(self, name: str, device: SimulatedLock | SimulatedOpener) -> None:
         if self._text(f"{name}/availability") != "online":
