@@ -24,20 +24,28 @@ DEVICES = {"front_door": "1A2B3C4D", "garage": "2B3C4D5E", "intercom": "3C4D5E6F
 Tell = Callable[[str], None]
 
 
-async def play_course(home: Home, witness: Witness, tell: Tell, *, patience_s: float = PATIENCE_S) -> list[str]:
+async def play_course(
+    home: Home,
+    witness: Witness,
+    tell: Tell,
+    *,
+    patience_s: float = PATIENCE_S,
+    cloud_patience_s: float = CLOUD_PATIENCE_S,
+) -> list[str]:
     """Play the course and end the gateway; what was expected and did not come, in words."""
-    course = _Course(home, witness, tell, patience_s)
+    course = _Course(home, witness, tell, patience_s, cloud_patience_s)
     await course.play()
     return course.missing
 
 
 class _Course:
-    def __init__(self, home: Home, witness: Witness, tell: Tell, patience_s: float) -> None:
+    def __init__(self, home: Home, witness: Witness, tell: Tell, patience_s: float, cloud_patience_s: float) -> None:
         self.missing: list[str] = []
         self._home = home
         self._witness = witness
         self._tell = tell
         self._patience_s = patience_s
+        self._cloud_patience_s = cloud_patience_s
         self._tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
 
     async def play(self) -> None:
@@ -62,16 +70,16 @@ class _Course:
         """A code for the keypad, and somebody who comes in with it; first of all, since the log tells one by one."""
         visit = Visit(self._home, self._witness, self._tell)
         begun, transaction = await visit.order_code()
-        await self._expect(made(self._tree, transaction), since=begun, patience_s=CLOUD_PATIENCE_S)
+        await self._expect(made(self._tree, transaction), since=begun, patience_s=self._cloud_patience_s)
         begun = len(self._witness.heard)
         visit.come()
-        await self._expect(came(self._tree), since=begun, patience_s=CLOUD_PATIENCE_S)
+        await self._expect(came(self._tree), since=begun, patience_s=self._cloud_patience_s)
         begun = len(self._witness.heard)
         visit.go()
-        await self._expect(gone(self._tree), since=begun, patience_s=CLOUD_PATIENCE_S)
+        await self._expect(gone(self._tree), since=begun, patience_s=self._cloud_patience_s)
 
     async def _expect(self, expected: Sequence[Expected], since: int, patience_s: float | None = None) -> None:
-        patience_s = self._patience_s if patience_s is None else max(patience_s, self._patience_s)
+        patience_s = self._patience_s if patience_s is None else patience_s
         left = await self._witness.wait_for(expected, since=since, patience_s=patience_s)
         self.missing += [f"{each.what} ({each.topic})" for each in left]
         if not left:

@@ -258,7 +258,7 @@ class Cloud:
         return effects
 
     def is_quiet(self, event: WebAnswered) -> bool:
-        """Whether an answer that is about to come changes nothing of what is shown but lists of keypad codes.
+        """Whether an answer that has just come changes nothing of what is shown but lists of keypad codes.
 
         A survey of an account has hundreds of those. A name that it brings shows at the next look.
         """

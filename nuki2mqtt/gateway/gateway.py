@@ -127,7 +127,6 @@ class Gateway:
     def handle(self, event: Event, now: Moment) -> list[Effect]:
         """Take in one event."""
         is_new = True  # for following or taking
-        is_quiet = self._cloud is not None and isinstance(event, WebAnswered) and self._cloud.is_quiet(event)
         match event:
             case MqttReceived(topic) if (kind := self._tree.parse(topic)) in ORDERS:
                 is_ours = self._session.role is Role.OWNER and self._telling.has_announced
@@ -173,10 +172,13 @@ class Gateway:
                 effects = self._stop(now)
             case _:
                 assert_never(event)
-        is_ack = is_quiet or isinstance(event, _ACKNOWLEDGEMENTS)
+        is_ack = isinstance(event, _ACKNOWLEDGEMENTS) or self._is_quiet(event)
         may_show = not is_ack or self._taking.has_something_to_show
         by = event.link if isinstance(event, (BridgeAnswered, CallbackReceived)) else None
         return effects + self._settle(now, is_new=is_new, may_show=may_show, by=by)
+
+    def _is_quiet(self, event: Event) -> bool:
+        return self._cloud is not None and isinstance(event, WebAnswered) and self._cloud.is_quiet(event)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""

@@ -68,6 +68,7 @@ class Keypads:
         self._devices: dict[int, CloudDevice] = {}
         self._shown: dict[int, tuple[KeypadEntry, ...]] = {}
         self._expiry_due = now.monotonic
+        self._next: float | None = None
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -184,7 +185,9 @@ class Keypads:
 
     def next_deadline(self) -> float:
         """When `handle_timer` wants to be called, monotonic; at once for a new process."""
-        return min((self._due(lane) for lane in self._table.lanes.values()), default=self._expiry_due)
+        if self._next is None:  # nothing of a lane changes but by what ends in `_flush`
+            self._next = min((self._due(lane) for lane in self._table.lanes.values()), default=self._expiry_due)
+        return self._next
 
     def _due(self, lane: KeypadLane) -> float:
         if lane.call is not None:
@@ -205,6 +208,8 @@ class Keypads:
 
     def handle_timer(self, now: Moment) -> list[KeypadStep]:
         """Look and write where it is time, and let go what has expired."""
+        if now.monotonic < self.next_deadline():
+            return []
         if self._expiry_due <= now.monotonic:
             self._expiry_due = now.monotonic + _EXPIRY_CHECK_S
             self._expire(now)
@@ -310,6 +315,7 @@ class Keypads:
             self._writes.read_list(lane, now)
 
     def _flush(self) -> list[KeypadStep]:
+        self._next = None
         steps: list[KeypadStep] = []
         table = self._table
         entries: list[KeypadStep] = []

@@ -251,7 +251,7 @@ async def course(folder: Path, spoil: Callable[[Home], object]) -> list[str]:
         witness = Witness(lambda _: None)
         async with witness.listening(home.settings):
             await meet(home, witness, told.append)
-            return await play_course(home, witness, told.append, patience_s=3.0)
+            return await play_course(home, witness, told.append, patience_s=3.0, cloud_patience_s=6.0)
 
 
 async def test_orders_that_are_lost_are_missed(tmp_path: Path) -> None:
