@@ -281,7 +281,7 @@ async def test_without_mdns_the_bridges_are_paired_at_their_addresses_and_that_i
         witness = Witness(lambda _: None)
         async with witness.listening(home.settings):
             assert await meet(home, witness, told.append) == ["0A1B2C3D", "0A1B2C4D"]
-            assert await witness.wait_for(at_start(TREE), patience_s=10) == []
+            assert await witness.wait_for(at_start(TREE), patience_s=20) == []
     assert told[1:] == [
         f"Bridge {one.id} was not found by mDNS: it is paired at 127.0.0.1:{one.server.port}" for one in home.bridges
     ]
