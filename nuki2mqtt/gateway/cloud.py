@@ -201,6 +201,7 @@ class Cloud:
         """Ask what is due."""
         if not self.link.is_active:
             return []
+        self.truth.take_over(now)
         self.history.handle_timer(now)
         self.desk.handle_timer(now)
         effects = self.link.handle_timer(now)

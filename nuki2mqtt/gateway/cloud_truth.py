@@ -14,7 +14,7 @@ from nuki2mqtt.gateway.following import MAX_DEVICES, Following
 from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment
 from nuki2mqtt.gateway.web_link import WebLink
 from nuki2mqtt.model.device import NukiId, kind_of
-from nuki2mqtt.model.state import Battery, Snapshot, Source
+from nuki2mqtt.model.state import Battery, Report, Snapshot, Source
 
 _MOST_TEXTS = 64
 
@@ -57,6 +57,23 @@ class CloudTruth:
             self._look_again(nuki_id, view, local, now)
         following.observe(Observation(nuki_id, Source.WEB, state, said.time))
         return []
+
+    def take_over(self, now: Moment) -> None:
+        """Lead at once where a Bridge has just fallen silent, by what was read after its last word."""
+        for nuki_id in self._following.bridged():
+            view, local = self.devices.view(nuki_id), self._local(nuki_id, now)
+            if view is None or view.state is None or local is None or local.is_vouched or view.time <= local.time:
+                continue
+            if self.knows(nuki_id) and cloud_leads(local, self._side(nuki_id, view, now)):
+                report = Report(
+                    nuki_id=nuki_id,
+                    source=Source.WEB,
+                    device_type=view.device_type,
+                    name=view.name,
+                    firmware=view.firmware,
+                    state=view.state,
+                )
+                self._following.apply_cloud(report, view.time, now, earliest=local.time, is_alone=False)
 
     def _is_stranger(self, view: CloudView, bridged: dict[NukiId, int]) -> bool:
         nuki_id = NukiId(view.smartlock_id & 0xFFFF_FFFF)

@@ -98,7 +98,7 @@ class Following:
             one.name: BridgeLink(one.bridge, settings.poll, one.memory, name=one.name, is_learnt=not settings.bridges)
             for one in followed
         }
-        self.finding = Finding(settings.find, self.links)
+        self.finding = Finding(settings.find, self.links, has_cloud=settings.nuki_web.token is not None)
         self.devices = Devices(started)
         self.cloud: CloudSide | None = None
         self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)
