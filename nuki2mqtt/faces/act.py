@@ -11,13 +11,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
-import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
-from types import FrameType, TracebackType
-from typing import Any, Self
 
 from nuki2mqtt.adapters.clock import SystemClock, SystemEntropy
 from nuki2mqtt.adapters.log_output import configure_logging
@@ -25,8 +20,17 @@ from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink, Timing
 from nuki2mqtt.errors import MqttError
 from nuki2mqtt.faces.listed import Listed, explain_not_found, find, read_devices
 from nuki2mqtt.faces.outcome import EXIT_NOBODY, EXIT_UNKNOWN, LOOK, Ending, read_step
-from nuki2mqtt.faces.retained import BROKER_S, EVENTS_LIMIT, TIMING, Retained, read_object, read_retained, running_link
+from nuki2mqtt.faces.retained import (
+    BROKER_S,
+    EVENTS_LIMIT,
+    TIMING,
+    explain_nobody,
+    read_object,
+    read_retained,
+    running_link,
+)
 from nuki2mqtt.faces.setup import EXIT_FAILED, Setup
+from nuki2mqtt.faces.signals import Signals
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.vocabulary import MqttLost, MqttPublished, MqttReceived, MqttRefused, MqttSubscribed, Publish
 from nuki2mqtt.protocol.payloads import ONLINE
@@ -55,7 +59,7 @@ def act(setup: Setup, device: str, action: str, *, wait_s: float | None, as_json
     configure_logging(settings.log.level, settings.log.format, setup.secrets)
     wait_s = default_wait_s(settings.commands) if wait_s is None else wait_s
     ending = Ending()
-    with _Signals(ending) as signals:
+    with Signals(ending) as signals:
         try:
             ending.status = asyncio.run(
                 _act(
@@ -88,48 +92,6 @@ def _explain_failure(error: Exception, ending: Ending) -> None:
         say(f"unknown: {text} {LOOK}", is_trouble=True)
 
 
-class _Signals:
-    """SIGINT, SIGTERM and SIGHUP end the waiting, but not the process: it says its exit status itself.
-
-    A second one does not wait for the farewell to the broker. What the shell ignores stays ignored (`nohup`).
-    """
-
-    def __init__(self, ending: Ending) -> None:
-        self._ending = ending
-        self._before: dict[signal.Signals, Any] = {}
-        self._cancel: Callable[[], object] | None = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other one may
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                before = signal.getsignal(number)
-                if before in {signal.SIG_DFL, signal.default_int_handler}:
-                    self._before[number] = before
-                    signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        for number, before in self._before.items():
-            # Nothing is left to wait for: the process ends now, and with the status of the command.
-            signal.signal(number, signal.SIG_IGN if self._ending.was_sent else before)
-
-    def cancel(self, task: "asyncio.Task[Any] | None") -> None:
-        """Cancel this task, the running one, when the first signal comes."""
-        if task is not None:
-            loop = asyncio.get_running_loop()
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-            if self._ending.signal is not None:
-                self._cancel()
-
-    def _take(self, number: int, _: FrameType | None) -> None:
-        if self._ending.signal is not None:
-            os._exit(self._ending.exit_status)
-        self._ending.signal = number
-        if self._cancel is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._cancel()
-
-
 async def _act(
     settings: Settings,
     device: str,
@@ -139,14 +101,14 @@ async def _act(
     as_json: bool,
     timing: Timing,
     ending: Ending,
-    signals: _Signals,
+    signals: Signals,
 ) -> int:
     signals.cancel(asyncio.current_task())
     tree = TopicTree(settings.mqtt.base_topic, settings.homeassistant.prefix)
     topics = (tree.gateway_state, tree.gateway_devices)
     retained = await read_retained(settings.mqtt, "act", topics, timing=timing)
     if retained.messages.get(tree.gateway_state) != ONLINE:
-        say(_explain_nobody(settings, retained, tree), is_trouble=True)
+        say(explain_nobody(settings.mqtt, retained, tree), is_trouble=True)
         return EXIT_NOBODY
     devices = read_devices(retained.messages.get(tree.gateway_devices))
     if devices is None:
@@ -166,20 +128,6 @@ async def _act(
     result_topic = tree.result(found[0].topic)
     async with running_link(settings.mqtt, "act", (result_topic,), command.take, timing=timing) as link:
         return await command.run(link)
-
-
-def _explain_nobody(settings: Settings, retained: Retained, tree: TopicTree) -> str:
-    where = f"{tree.gateway_state} at {settings.mqtt.host}:{settings.mqtt.port}"
-    state = retained.messages.get(tree.gateway_state)
-    if state is None:
-        return (
-            f"No gateway: nothing is retained on {where}. Nothing was sent. Is a service running with this broker and "
-            "this `mqtt.base_topic`, and may this user read there?"
-        )
-    return (
-        f"No gateway is online: {where} says {printable(state.decode(errors='replace'), 40)!r}. Nothing was sent. "
-        "Start the service, or see its log."
-    )
 
 
 class _Command:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nuki2mqtt import __version__
 from nuki2mqtt.errors import SettingsError
 from nuki2mqtt.faces.health import run_health
+from nuki2mqtt.faces.keypad_line import add_keypad, read_ask
 from nuki2mqtt.faces.setup import EXIT_INTERRUPTED, Setup, add_common_options, load, say_settings_error
 from nuki2mqtt.protocol.settings_names import is_address
 
@@ -15,8 +16,8 @@ exit statuses:
   0   done, everything is well
   1   failed, or a check found something wrong; the text says what to do
   2   this command line is wrong
-  3   act: the end is not known; look at the door
-  4   act: no gateway answered
+  3   act: the end is not known; look at the door. keypad: not known yet, or still under way
+  4   act, keypad: no gateway answered
   75  another nuki2mqtt uses the state folder
   78  the settings are wrong; every mistake is listed
   130 interrupted before the end
@@ -57,6 +58,12 @@ def _act(setup: Setup, options: argparse.Namespace) -> int:
     from nuki2mqtt.faces.act import act  # noqa: PLC0415 - each verb loads only what it needs
 
     return act(setup, options.device, options.action, wait_s=options.wait, as_json=options.json)
+
+
+def _keypad(setup: Setup, options: argparse.Namespace) -> int:
+    from nuki2mqtt.faces.keypad import keypad  # noqa: PLC0415 - each verb loads only what it needs
+
+    return keypad(setup, read_ask(options))
 
 
 def _pair(setup: Setup, options: argparse.Namespace) -> int:
@@ -236,6 +243,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="how long to wait for the result (default: commands.confirm_s + 180: no command lives longer)",
     )
     act.add_argument("--json", action="store_true", default=False, help="print the result messages as they are")
+    add_keypad(verbs, _keypad, _STATUSES)
     demo = verbs.add_parser(
         "demo",
         help="show it all with a simulated house",

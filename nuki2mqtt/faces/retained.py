@@ -15,6 +15,7 @@ from typing import Any
 from nuki2mqtt.adapters.clock import SystemEntropy
 from nuki2mqtt.adapters.mqtt_link import Emit, MqttEvent, MqttLink, Timing
 from nuki2mqtt.errors import MqttError
+from nuki2mqtt.faces.terminal import printable
 from nuki2mqtt.gateway.broker_session import LONGEST_READ_S, QUIET_S
 from nuki2mqtt.gateway.vocabulary import (
     ConnectMqtt,
@@ -25,6 +26,7 @@ from nuki2mqtt.gateway.vocabulary import (
     Subscription,
 )
 from nuki2mqtt.protocol.settings import MqttSettings
+from nuki2mqtt.protocol.topics import TopicTree
 
 BROKER_S = 15.0
 EVENTS_LIMIT = 1000
@@ -94,6 +96,21 @@ async def read_retained(
         text = f"{settings.host}:{settings.port}: no answer within {BROKER_S:.0f} s; check mqtt.host and mqtt.port"
         raise MqttError(text)
     return Retained(protocol, messages)
+
+
+def explain_nobody(mqtt: MqttSettings, retained: Retained, tree: TopicTree) -> str:
+    """Why nothing was sent: what `gateway/state` says while no gateway is online, with the next step."""
+    where = f"{tree.gateway_state} at {mqtt.host}:{mqtt.port}"
+    state = retained.messages.get(tree.gateway_state)
+    if state is None:
+        return (
+            f"No gateway: nothing is retained on {where}. Nothing was sent. Is a service running with this broker and "
+            "this `mqtt.base_topic`, and may this user read there?"
+        )
+    return (
+        f"No gateway is online: {where} says {printable(state.decode(errors='replace'), 40)!r}. Nothing was sent. "
+        "Start the service, or see its log."
+    )
 
 
 def read_json(body: bytes | None) -> Any:

@@ -7,6 +7,7 @@ is kept.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import inf
 
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.attribution import Attribution
@@ -90,7 +91,7 @@ class CloudHistory:
     def _observed(self, seen: Observation, now: Moment) -> None:
         nuki_id, state = seen.nuki_id, seen.state
         view = self._truth.devices.view(nuki_id)
-        if view is None:
+        if view is None or seen.time == -inf:  # nobody knows since when it is so
             return
         at = _wall(now, seen.time)
         if state.door_code in {DOOR_CLOSED_CODE, DOOR_OPEN_CODE}:

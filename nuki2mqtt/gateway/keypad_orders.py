@@ -192,7 +192,8 @@ def _changed(
     is_there = wish.auth_id is not None
     turn = KeypadTurn.CHANGE_ORDERED if is_there else KeypadTurn.CREATE_ORDERED
     wish = replace(wish, phase=next_phase(wish.phase, turn))
-    if _shows_code(wish):
+    listed = next((one.code for one in there.listing or () if one.id == wish.auth_id), None)
+    if _shows_code(wish, listed):
         return _NAME_SHOWS_CODE
     if wish.code is not None:
         problems = there.problems(wish_id, wish, _whole(wish), now)
@@ -202,9 +203,10 @@ def _changed(
     return refusal_of(problems) if problems else (wish_id, wish)
 
 
-def _shows_code(wish: KeypadWish) -> bool:
-    """Whether the name, which is published, holds the code."""
-    digits = "" if wish.code is None else wish.code.reveal()
+def _shows_code(wish: KeypadWish, listed: Secret | None = None) -> bool:
+    """Whether the name, which is published, holds the code; `listed` is the present one, where it is left as it is."""
+    code = listed if wish.code is None else wish.code
+    digits = "" if code is None else code.reveal()
     return len(digits) == CODE_DIGITS and digits in wish.name
 
 

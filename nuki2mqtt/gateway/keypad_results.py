@@ -13,7 +13,7 @@ from nuki2mqtt.gateway.keypad_wishes import KeypadOperation, KeypadWish, Why
 from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.command_payloads import transaction_key
-from nuki2mqtt.protocol.keypad_payloads import KeypadOrder
+from nuki2mqtt.protocol.keypad_payloads import KeypadOrder, hide_code
 
 REMEMBERED_S = 600.0
 MOST_KEYS = 1000
@@ -59,8 +59,9 @@ class KeypadResults:
         )
 
     def refuse(self, smartlock_id: int, order: KeypadOrder, reply: Reply, refusal: Refusal) -> None:
-        """An order that is not taken."""
-        operation = _operation("", smartlock_id, order, reply)
+        """An order that is not taken; a name that holds its code is not said back."""
+        name = None if order.name is None else hide_code(order.name, order.code)
+        operation = replace(_operation("", smartlock_id, order, reply), name=name)
         ended = replace(operation, reason=str(refusal.reason), detail=refusal.detail, auth_id=order.id, is_ended=True)
         self._said.append(SayResult(None, ended))
 

@@ -277,7 +277,7 @@ def render_keypad(entries: Collection[KeypadEntry], *, publish_codes: bool) -> b
 def _entry(entry: KeypadEntry, *, publish_codes: bool) -> dict[str, Any]:
     return {
         "id": entry.id,
-        "name": entry.name,
+        "name": entry.name if publish_codes else hide_code(entry.name, entry.code),
         "enabled": entry.enabled,
         "schedule": schedule_body(entry.schedule),
         "phase": entry.phase,
@@ -317,6 +317,12 @@ def render_keypad_result(result: KeypadResult, *, publish_codes: bool) -> bytes:
             **_shown(result.code, publish_codes=publish_codes),
         }
     )
+
+
+def hide_code(name: str, code: Secret | None) -> str:
+    """The name without its own code, which people write into it: names are published."""
+    digits = "" if code is None else code.reveal()
+    return name.replace(digits, "***") if digits else name
 
 
 def _shown(code: Secret | None, *, publish_codes: bool) -> dict[str, str]:

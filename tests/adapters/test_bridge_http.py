@@ -2,10 +2,8 @@
 
 import asyncio
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import ClassVar
@@ -15,82 +13,27 @@ import pytest
 from nuki2mqtt.adapters.bridge_http import BridgeHttp
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.protocol.bridge_api import ListAnswer, ListRequest
+from tests.adapters.raw_servers import (
+    BROKEN,
+    Handler,
+    dripping,
+    plain_response,
+    pouring,
+    reset,
+    saying,
+    saying_and_waiting,
+    serving,
+)
 
 TOKEN = "t0ken/+ &=ü"
 TOKEN_ENCODED = "t0ken%2F%2B%20%26%3D%C3%BC"
 AUTH = {"token": TOKEN}
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class QuickList(ListRequest):
     """`/list` with little patience."""
 
     timeout_s: ClassVar[float] = 0.2
-
-
-@dataclass
-class RawServer:
-    """Speaks bytes; notes each request's head and each client's address."""
-
-    port: int = 0
-    heads: list[str] = field(default_factory=list)
-    clients: list[str] = field(default_factory=list)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@asynccontextmanager
-async def serving(handler: Handler, host: str = "127.0.0.1", *, reads: bool = True) -> AsyncIterator[RawServer]:
-    raw = RawServer()
-    conversations: set[asyncio.Task[None]] = set()
-
-    async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (task := asyncio.current_task()) is not None:
-            conversations.add(task)
-        raw.clients.append(writer.get_extra_info("peername")[0])
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            if reads:
-                raw.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
-            await handler(reader, writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-        raw.gone.set()
-
-    server = await asyncio.start_server(on_client, host, 0)
-    async with server:
-        raw.port = server.sockets[0].getsockname()[1]
-        yield raw
-        await asyncio.gather(*conversations)
-
-
-def saying(answer: bytes) -> Handler:
-    async def handler(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-
-    return handler
-
-
-def saying_and_waiting(answer: bytes) -> Handler:
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-        await reader.read()  # until the client goes
-
-    return handler
-
-
-async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    writer.close()
-    await writer.wait_closed()
-
-
-def plain_response(status: str, body: bytes = b"", *extra: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: Close", *extra]
-    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 # As recorded from a Bridge (reference 1.1).
@@ -286,30 +229,12 @@ async def test_an_answer_that_stops_in_the_middle(http: BridgeHttp, beginning: b
 
 
 async def test_a_body_that_drips_ends_at_the_same_deadline(http: BridgeHttp) -> None:
-    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b"1\r\n \r\n")
-            await writer.drain()
-            await asyncio.sleep(0.01)
-
-    async with serving(drip) as server:
+    async with serving(dripping) as server:
         error = await failure(http, server.port)
     assert error.kind is BridgeErrorKind.TIMEOUT
 
 
-@pytest.mark.parametrize(
-    "handler",
-    [
-        pytest.param(reset, id="reset"),
-        pytest.param(saying(b""), id="closed"),
-        pytest.param(saying(b"\x00\x01garbage\r\n\r\n"), id="garbage"),
-        pytest.param(saying(b"HTTP/1.1 abc\r\n\r\n"), id="bad status"),
-        pytest.param(saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000 + b"\r\n\r\n"), id="long header"),
-        pytest.param(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[]"), id="short body"),
-        pytest.param(saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), id="bad chunk"),
-    ],
-)
+@pytest.mark.parametrize("handler", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_connection_is_a_reset_and_nothing_is_sent_twice(http: BridgeHttp, handler: Handler) -> None:
     async with serving(handler) as server:
         error = await failure(http, server.port)
@@ -329,13 +254,7 @@ async def test_closed_before_the_request_was_read(http: BridgeHttp) -> None:
 
 
 async def test_a_body_without_end_is_unreadable(http: BridgeHttp) -> None:
-    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" " * 65536)
-            await writer.drain()
-
-    async with serving(pour) as server:
+    async with serving(pouring(b"HTTP/1.1 200 OK\r\n\r\n")) as server:
         error = await failure(http, server.port)
     assert error.kind is BridgeErrorKind.UNREADABLE
     assert error.may_have_acted

@@ -226,6 +226,19 @@ def test_an_order_that_breaks_a_rule_is_refused_and_nothing_is_sent(
     assert world.saved is was
 
 
+def test_a_refused_name_that_holds_its_code_is_not_said_back(world: KeypadWorld) -> None:
+    world.create(f"Anna {CODE}", CODE)
+
+    assert [(one.name, str(one.reason)) for one in world.told] == [("Anna ***", "bad_payload")]
+
+
+def test_a_name_that_holds_the_present_code_is_refused_also_where_the_code_is_left(world: KeypadWorld) -> None:
+    with_code(world).order("update", "Anna", new_name=f"Anna {CODE}")
+
+    assert [str(one.reason) for one in world.told] == ["bad_payload"]
+    assert world.on_lock() == {"Anna": CODE}
+
+
 def test_codes_of_others_are_neither_changed_nor_deleted(world: KeypadWorld) -> None:
     world.known.auths.add_by_app(name="Owner", code=int(OTHER))
     world.known.sync(is_forced=False)

@@ -20,6 +20,7 @@ from nuki2mqtt.protocol.keypad_payloads import (
     KeypadEntry,
     KeypadOrder,
     KeypadResult,
+    hide_code,
     parse_keypad_order,
     parse_schedule,
     render_keypad,
@@ -396,3 +397,16 @@ def test_reasons_and_rules_share_no_word() -> None:
 def test_ends_are_phases_that_do_not_wait() -> None:
     assert {phase for phase in KeypadPhase if "pending" not in phase} - ENDS == {KeypadPhase.FOREIGN}
     assert all("pending" not in phase for phase in ENDS)
+
+
+def test_a_name_does_not_show_its_code() -> None:
+    entry = KeypadEntry(
+        id=None, name="Post 839275", enabled=True, schedule=ALWAYS, phase=KeypadPhase.FOREIGN, code=Secret("839275")
+    )
+
+    assert b"839275" not in render_keypad([entry], publish_codes=False)
+    assert json.loads(render_keypad([entry], publish_codes=False))[0]["name"] == "Post ***"
+    assert json.loads(render_keypad([entry], publish_codes=True))[0]["name"] == "Post 839275"
+    assert hide_code("Post", Secret("839275")) == "Post"
+    assert hide_code("Post", None) == "Post"
+    assert hide_code("Post", Secret("")) == "Post"

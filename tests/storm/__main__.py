@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument(
         "--learnt", action="store_true", help="Bridges that were paired only: they move, rogues announce themselves"
     )
+    parser.add_argument("--cloud", action="store_true", help="all devices are in Nuki's cloud, and have keypads, too")
     parser.add_argument("--even", action="store_true", help="deal the faults so that each kind bites about as often")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
     parser.add_argument("--replay", type=Path, help="replay the trace of a violation")
@@ -51,7 +52,7 @@ def main() -> int:
         return replay(options.replay)
     summary, began, told = Summary(), time.monotonic(), 0.0
     drawn = (options.seed, options.houses, options.days, options.squalls, options.flats, options.list_s)
-    lives = draw_lives(*drawn, is_learnt=options.learnt, is_even=options.even)
+    lives = draw_lives(*drawn, is_learnt=options.learnt, is_even=options.even, has_cloud=options.cloud)
     is_good, report = True, None
     # Ctrl-C or SIGTERM ends it with the figures so far.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -88,12 +89,13 @@ def draw_lives(
     *,
     is_learnt: bool = False,
     is_even: bool = False,
+    has_cloud: bool = False,
 ) -> list[Life]:
     """Gateways from this seed on until there are so many houses."""
     lives: list[Life] = []
     left = houses
     while left > 0:
-        lives.append((seed, days, squalls, flats, list_s, is_learnt, is_even))
+        lives.append((seed, days, squalls, flats, list_s, is_learnt, is_even, has_cloud))
         left -= Spec.draw(seed, flats).houses
         seed += 1
     return lives
@@ -101,9 +103,9 @@ def draw_lives(
 
 def explain(life: Life, violation: Violation) -> None:
     """Make the plan smaller and write it down."""
-    seed, days, squalls, flats, list_s, is_learnt, is_even = life
+    seed, days, squalls, flats, list_s, is_learnt, is_even, has_cloud = life
     print(f"The seed is {seed}. Making its plan smaller (up to two minutes) ...", flush=True)
-    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt)
+    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt, has_cloud=has_cloud)
     steps = shrink(spec, draw_plan(spec, days, squalls, is_even=is_even), violation)
     file = Path(f"storm-{seed}.json")
     file.write_text(json.dumps({"spec": spec.as_json(), "steps": steps}, indent=1) + "\n")

@@ -18,7 +18,6 @@ from nuki2mqtt.gateway.vocabulary import CallbackReceived, Memory, Moment, Webho
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.service import Service
-from tests.no_cloud import NoCloud
 from tests.storm.ports import (
     LONG_S,
     SeededEntropy,
@@ -29,6 +28,7 @@ from tests.storm.ports import (
     SimulatedHttp,
     SimulatedLink,
 )
+from tests.storm.web_ports import SimulatedWeb, SimulatedWebhookDoor
 
 if TYPE_CHECKING:
     from tests.storm.broker import Packet
@@ -49,6 +49,7 @@ class Process:
         self.gateway: Gateway | None = None
         self.link: SimulatedLink | None = None
         self.door: SimulatedDoor | None = None
+        self.webhook_door: SimulatedWebhookDoor | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -215,13 +216,15 @@ class Computer:
         """Who searches for Bridges."""
         return SimulatedFinder(self)
 
-    def web(self) -> NoCloud:
-        """The way to the cloud, which this world does not have."""
-        return NoCloud()
+    def web(self) -> SimulatedWeb:
+        """The way to the cloud."""
+        return SimulatedWeb(self)
 
-    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> NoCloud:  # noqa: ARG002 - the port's signature
-        """Where the cloud would knock."""
-        return NoCloud()
+    def webhook_door(self, accept: Callable[[WebhookReceived], bool]) -> SimulatedWebhookDoor:
+        """Where the cloud knocks."""
+        assert self.process is not None
+        self.process.webhook_door = SimulatedWebhookDoor(self, accept)
+        return self.process.webhook_door
 
     # --- What its process does ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki2mqtt.simulator.faults import Fault, FaultName, Faults
 from nuki2mqtt.simulator.house import MOTOR_BLOCKED, SimulatedDevice, SimulatedLock, Timing
+from nuki2mqtt.simulator.web_faults import CloudFault
 from tests.storm.broker import Packet
 from tests.storm.spec import BASE, DOOR_PORT, Spec
 
@@ -33,7 +34,7 @@ class Episode:
         self.kind = kind
         self.began = began
         self._hits = 0
-        self._counted: list[Fault] = []
+        self._counted: list[Fault | CloudFault] = []
 
     @property
     def hits(self) -> int:
@@ -44,8 +45,8 @@ class Episode:
         """It changed something."""
         self._hits += times
 
-    def count(self, one: Fault) -> None:
-        """What a simulated Bridge counts for this fault is a hit."""
+    def count(self, one: Fault | CloudFault) -> None:
+        """What a simulated Bridge, or the cloud, counts for this fault is a hit."""
         self._counted.append(one)
 
 
@@ -64,6 +65,7 @@ class Kind:
     wants: str | None
     cards: int
     is_of_learnt: bool = False
+    is_of_cloud: bool = False
 
 
 KINDS: dict[str, Kind] = {}
@@ -72,10 +74,11 @@ _NOT_OF_LEARNT = frozenset({"stranger_at_address"})
 
 
 def kinds_of(spec: Spec) -> dict[str, Kind]:
-    """The kinds that can befall such a gateway."""
+    """The kinds that can befall such a gateway, but for those of the cloud."""
+    local = {name: kind for name, kind in KINDS.items() if not kind.is_of_cloud}
     if not spec.is_learnt:
-        return {name: kind for name, kind in KINDS.items() if not kind.is_of_learnt}
-    return {name: kind for name, kind in KINDS.items() if name not in _NOT_OF_LEARNT}
+        return {name: kind for name, kind in local.items() if not kind.is_of_learnt}
+    return {name: kind for name, kind in local.items() if name not in _NOT_OF_LEARNT}
 
 
 # Of 100 such faults so many change something, as long storms have shown; of the others 95 or more do.
@@ -156,6 +159,17 @@ def fault(
 
     def register(begin: Begin) -> Begin:
         KINDS[begin.__name__] = Kind(begin.__name__, begin, lasts_s, draw, wants, cards, is_of_learnt)
+        return begin
+
+    return register
+
+
+def cloud_fault(lasts_s: tuple[float, float], *, wants: str | None = None, cards: int = 1) -> Callable[[Begin], Begin]:
+    """Register a kind of fault of the cloud; `wants`: an order for a "code", or a "visit" at a door."""
+
+    def register(begin: Begin) -> Begin:
+        name = begin.__name__
+        KINDS[name] = Kind(name, begin, lasts_s, _draw_nothing, wants, cards, is_of_cloud=True)
         return begin
 
     return register

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import SimulatedDevice
 from tests.storm.broker import Packet, Taken
+from tests.storm.cloud import WebCall
 from tests.storm.computer import Computer
+from tests.storm.keypad_people import CodeOrder
 from tests.storm.people import Order
 from tests.storm.world import Call
 
@@ -21,7 +23,7 @@ COUNTS_WORDS = "4"  # the invariant that counts the words on commands
 _GET = b'"action":"get"'
 QUESTIONS = (
     "check", "ticked", "ordered", "call_began", "call_arrived", "call_ended", "said", "taken", "delivered",
-    "called_back", "changed", "logged", "crashed",
+    "called_back", "changed", "logged", "crashed", "web_began", "web_arrived", "web_ended", "hooked", "code_ordered",
 )  # fmt: skip
 
 
@@ -124,6 +126,35 @@ class Judge:
             self.note(f"callback{' (forged)' if is_forged else ''} {status} {body[:160].decode(errors='replace')}")
         for ask in self._ask["called_back"]:
             ask(computer, bridge, body, status, is_forged=is_forged)
+
+    def web_began(self, call: WebCall) -> None:
+        for ask in self._ask["web_began"]:
+            ask(call)
+
+    def web_arrived(self, call: WebCall) -> None:
+        answer = call.answer
+        if self._keeps_trace and answer is not None:
+            what = f"{answer.ending} {answer.status} {answer.body[:900]!r} in {answer.delay_s:g} s"
+            promised = [str(one.kind) for one in call.promised]
+            self.note(
+                f"{call.computer.name} asks the cloud {call.method} {call.path} {call.content!r}: {what} {promised}"
+            )
+        for ask in self._ask["web_arrived"]:
+            ask(call)
+
+    def web_ended(self, call: WebCall) -> None:
+        for ask in self._ask["web_ended"]:
+            ask(call)
+
+    def hooked(self, computer: Computer, body: bytes, status: int, *, is_forged: bool) -> None:
+        if self._keeps_trace:
+            self.note(f"webhook{' (forged)' if is_forged else ''} {status} {body[:160].decode(errors='replace')}")
+        for ask in self._ask["hooked"]:
+            ask(computer, body, status, is_forged=is_forged)
+
+    def code_ordered(self, order: CodeOrder) -> None:
+        for ask in self._ask["code_ordered"]:
+            ask(order)
 
     def changed(self, device: SimulatedDevice) -> None:
         self.note(f"house: {device.name!s} state {device.state} door {device.door} mode {device.mode}")

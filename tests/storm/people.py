@@ -13,6 +13,7 @@ from tests.storm.broker import Line, Packet
 from tests.storm.spec import BASE
 
 if TYPE_CHECKING:
+    from tests.storm.cloud import WebCall
     from tests.storm.computer import Computer
     from tests.storm.world import Call, World
 
@@ -61,7 +62,7 @@ class Order:
     acceptances: list[bytes] = field(default_factory=list)  # what was said of its being accepted
     deliveries: list[Delivery] = field(default_factory=list)
     taken: list[float] = field(default_factory=list)  # when the broker took it
-    calls: list["Call"] = field(default_factory=list)
+    calls: list["Call | WebCall"] = field(default_factory=list)
     ends: list[tuple[float, str, str | None, bool]] = field(
         default_factory=list
     )  # when, status, reason, may have acted

@@ -7,6 +7,7 @@ everything must come right again. A `check` stands where it must have.
 from random import Random
 from typing import Any
 
+from tests.storm.cloud_plan import Window, draw_cloud_plan
 from tests.storm.faults import KINDS, even_cards, kinds_of
 from tests.storm.people import LOCK_ACTIONS, actions_of
 from tests.storm.spec import BASE, Spec
@@ -60,7 +61,11 @@ def draw_plan(spec: Spec, days: float, squalls: float = SQUALLS, *, is_even: boo
 
     `is_even`: what seldom changes anything comes more often, so that fewer squalls are enough for all.
     """
-    return _Author(spec, days, squalls, is_even=is_even).write()
+    author = _Author(spec, days, squalls, is_even=is_even)
+    steps = author.write()
+    if spec.has_cloud:
+        steps = sorted([*steps, *draw_cloud_plan(spec, author.squalls)], key=lambda step: float(step["at"]))
+    return steps
 
 
 class _Author:
@@ -76,6 +81,7 @@ class _Author:
         self._ids = {name: f"{device.nuki_id:08X}" for name, device in spec.make_devices()}
         self._keys = 0
         self._faults = 0
+        self.squalls: list[Window] = []
 
     def write(self) -> list[Step]:
         at, chance = FIRST_S, self._chance
@@ -118,6 +124,7 @@ class _Author:
         return lasts_s + settle_s(self._spec) + 5
 
     def _squall(self, begins: float, ends: float) -> None:
+        self.squalls.append((begins, ends))
         chance = self._chance
         for _ in range(self._spec.houses):
             for _ in range(chance.randint(*FAULTS)):

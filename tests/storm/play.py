@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.storm.computer import thread_s
+from tests.storm.invariants.cloud_orders import OnlyWhatTheCloudMay
+from tests.storm.invariants.codes import CodesConverge
 from tests.storm.invariants.ends import ExactlyOneEnd
 from tests.storm.invariants.events import EventsAreTold
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.invariants.moves import OnlyWhatWasOrdered, OpensOnce
+from tests.storm.invariants.names import NobodyElseIsNamed
 from tests.storm.invariants.rest import EverythingIsBounded, NothingSecretIsSaid, OneSlotIsOurs
 from tests.storm.invariants.truth import TruthAfterAll
+from tests.storm.invariants.undisturbed import NothingLocalWaits
 from tests.storm.invariants.wire import OneAtATime, OnlyWhereAllowed
 from tests.storm.judge import Judge, Violation
 from tests.storm.plan import DAY_S, draw_plan
@@ -25,8 +29,9 @@ from tests.storm.stage import Stage
 from tests.storm.virtual_loop import VirtualLoop
 
 Step = dict[str, Any]
-# Seed, days, squalls a day, further houses, list_s, whether its Bridges were paired only.
-Life = tuple[int, float, float, int | None, int | None, bool, bool]
+# Seed, days, squalls a day, further houses, list_s, whether its Bridges were paired only, whether its plan is even, and
+# whether there is a cloud.
+Life = tuple[int, float, float, int | None, int | None, bool, bool, bool]
 TICK_S = 60.0
 DEBUG_EVERY = 8  # one seed in so many says what it says for debugging, too, which is searched for secrets
 INVARIANTS: list[type[Invariant]] = [
@@ -41,6 +46,7 @@ INVARIANTS: list[type[Invariant]] = [
     EverythingIsBounded,
     OnlyWhereAllowed,
 ]
+OF_CLOUD: list[type[Invariant]] = [CodesConverge, OnlyWhatTheCloudMay, NobodyElseIsNamed, NothingLocalWaits]
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Report:
     injected: Counter[str] = field(default_factory=Counter)
     bit: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    code_outcomes: Counter[str] = field(default_factory=Counter)
     figures: Counter[str] = field(default_factory=Counter)
     peaks: dict[str, float] = field(default_factory=dict)
 
@@ -76,15 +83,15 @@ def leave_ending() -> None:
 
 def live(life: Life) -> tuple[int, Report]:
     """The gateway of a seed, for so many days with so many squalls a day."""
-    seed, days, squalls, flats, list_s, is_learnt, is_even = life
-    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt)
+    seed, days, squalls, flats, list_s, is_learnt, is_even, has_cloud = life
+    spec = Spec.draw(seed, flats, list_s, is_learnt=is_learnt, has_cloud=has_cloud)
     return seed, play(spec, draw_plan(spec, days, squalls, is_even=is_even))
 
 
 async def _play(spec: Spec, steps: Sequence[Step], *, keeps_trace: bool) -> Report:
     judge = Judge(keeps_trace=keeps_trace)
     stage = Stage(spec, judge)
-    judge.begin(stage, INVARIANTS)
+    judge.begin(stage, [*INVARIANTS, *OF_CLOUD] if spec.has_cloud else INVARIANTS)
     world = stage.world
     is_chatty = keeps_trace or spec.seed % DEBUG_EVERY == 0
     logging.getLogger("nuki2mqtt").setLevel(logging.DEBUG if is_chatty else logging.INFO)
@@ -141,8 +148,18 @@ def _report(stage: Stage, judge: Judge) -> Report:
                 report.figures["events"], report.figures["late events"] = one.told, one.late
             case EverythingIsBounded():
                 report.peaks["objects"], report.peaks["longest"] = one.most_objects, one.longest
+            case CodesConverge():
+                report.code_outcomes, report.figures["keypads judged"] = one.outcomes, one.judged
+            case OnlyWhatTheCloudMay():
+                report.figures["orders to the cloud"] = one.orders
+            case NobodyElseIsNamed():
+                report.figures["named"], report.figures["codes refused"] = one.attributed, one.refused
             case OneAtATime():
                 report.peaks["gap"] = one.shortest_gap_s
     report.figures["requests"] = stage.requests + len(stage.world.wire.calls)
+    cloud = stage.world.cloud
+    if cloud is not None:
+        report.figures["requests to the cloud"] = stage.web_requests + len(cloud.calls)
+        report.figures["forced syncs"] = sum(known.forced_syncs for known in cloud.names.values())
     report.figures["starts"] = sum(len(computer.processes) for computer in stage.world.computers)
     return report

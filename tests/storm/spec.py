@@ -1,7 +1,7 @@
 """What kind of house it is: its devices, Bridges and settings, drawn from the seed."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any, Self
 
@@ -9,6 +9,8 @@ from nuki2mqtt.gateway.vocabulary import BridgeMemory
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_auth import AuthMode
+from nuki2mqtt.protocol.settings import KeypadSettings, NukiWebSettings, WebhookSettings
+from nuki2mqtt.protocol.settings_words import WebCommands
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
 
@@ -19,6 +21,10 @@ FRONT, BACK, BELL = 0x1A2B3C4D, 0x1A2B3C4E, 0x2A2B3C4F
 FLAT = 0x3A2B3C00
 BASE = "nuki2mqtt"
 FLATS = (0, 0, 3, 5)
+WIFI = 0x4A2B3C00
+WEB_TOKEN = "m4rkedCl0udT0ken"
+WEBHOOK_SECRET = "m4rkedW3bh00k"
+WEBHOOK_PATH = "/webhook/5ec7e7"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,9 @@ class Spec:
     The first house has a front door and perhaps a back door, a bell and a second Bridge that hears them all. Each of
     the other `flats` is a house with a Bridge and a door of its own. `permit_unlatch` False: unlatching is not
     permitted at the front door.
+
+    `has_cloud`: all devices are in an account of Nuki's cloud, and `wifi_locks` more, of which no Bridge knows. Locks
+    have a keypad then. How this cloud behaves where nobody knows it (`simulator/web.py`, `Conduct`) is drawn, too.
     """
 
     seed: int
@@ -44,6 +53,15 @@ class Spec:
     bare_opening: bool = False
     output: str = "json"
     is_learnt: bool = False
+    has_cloud: bool = False
+    wifi_locks: int = 0
+    web_poll_s: int = 60
+    web_commands: str = "when_no_bridge"
+    has_webhooks: bool = False
+    keeps_offline_writes: bool = True
+    update_heals_ghosts: bool = False
+    code_is_a_list: bool = False
+    omits_defaults: bool = False
 
     host = "192.0.2.5"
     other_host = "192.0.2.6"
@@ -56,8 +74,37 @@ class Spec:
     forced_per_day = 24
 
     @classmethod
-    def draw(cls, seed: int, flats: int | None = None, list_s: int | None = None, *, is_learnt: bool = False) -> Self:
+    def draw(
+        cls,
+        seed: int,
+        flats: int | None = None,
+        list_s: int | None = None,
+        *,
+        is_learnt: bool = False,
+        has_cloud: bool = False,
+    ) -> Self:
         """The gateway of a seed, with so many flats and such a cadence unless the seed shall say."""
+        drawn = cls._draw(seed, flats, list_s, is_learnt=is_learnt)
+        return drawn._with_cloud() if has_cloud else drawn
+
+    def _with_cloud(self) -> Self:
+        """The same houses in the cloud: of chance of its own, so that the houses are those of the seed without it."""
+        chance = random.Random(f"cloud {self.seed}")  # noqa: S311 - a seed is the point
+        return replace(
+            self,
+            has_cloud=True,
+            wifi_locks=chance.choice([0, 1, 1, 2]),
+            web_poll_s=chance.choice([30, 60, 120]),
+            web_commands=chance.choice([*WebCommands, WebCommands.WHEN_NO_BRIDGE]).value,
+            has_webhooks=chance.random() < 0.5,
+            keeps_offline_writes=chance.random() < 0.7,
+            update_heals_ghosts=chance.random() < 0.3,
+            code_is_a_list=chance.random() < 0.3,
+            omits_defaults=chance.random() < 0.3,
+        )
+
+    @classmethod
+    def _draw(cls, seed: int, flats: int | None, list_s: int | None, *, is_learnt: bool) -> Self:
         chance = random.Random(f"house {seed}")  # noqa: S311 - a seed is the point
         return cls(
             seed=seed,
@@ -143,6 +190,35 @@ class Spec:
             f"{permit}"
         )
 
+    def web_settings(self) -> NukiWebSettings:
+        """Those of the cloud."""
+        return NukiWebSettings(
+            token=Secret(WEB_TOKEN) if self.has_cloud else None,
+            poll_s=float(self.web_poll_s),
+            commands=WebCommands(self.web_commands),
+            keypad=KeypadSettings(manage=self.has_cloud),
+            webhook=WebhookSettings(secret=Secret(WEBHOOK_SECRET), path=WEBHOOK_PATH)
+            if self.has_webhooks
+            else WebhookSettings(),
+        )
+
+    def make_wifi_locks(self) -> list[tuple[str, SimulatedLock]]:
+        """The locks of which no Bridge knows, by their topics; they are in the first house."""
+        return [
+            (
+                f"wi_fi_{number + 1}",
+                SimulatedLock(
+                    nuki_id=WIFI + number,
+                    name=f"Wi-Fi {number + 1}",
+                    device_type=5,
+                    door=2,
+                    firmware="5.1.2",
+                    keypad_critical=False,
+                ),
+            )
+            for number in range(self.wifi_locks)
+        ]
+
     def make_devices(self) -> list[tuple[str, SimulatedLock | SimulatedOpener]]:
         """The devices by their topics."""
         devices: list[tuple[str, SimulatedLock | SimulatedOpener]] = [
@@ -181,4 +257,5 @@ class Spec:
         seeds = (self.callback_secret, self.other_secret)
         links = [f"{self.bridge_host(number)}:{PORT}" for number in range(self.bridges)]
         paths = [sha256(f"{seed} {link}".encode()).hexdigest()[:32] for seed in seeds for link in links]
-        return (TOKEN, "m4rkedPa55", *seeds, *paths)
+        of_cloud = (WEB_TOKEN, WEBHOOK_SECRET) if self.has_cloud else ()
+        return (TOKEN, "m4rkedPa55", *seeds, *paths, *of_cloud)

@@ -4,11 +4,14 @@ import json
 from collections import Counter
 from typing import Any
 
+import tests.storm.cloud_faults  # noqa: F401 - its kinds are known by it
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.callbacks import SimulatedCallback
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener
 from tests.storm.broker import Line
+from tests.storm.cloud_visits import visit
 from tests.storm.faults import KINDS, End, Episode
+from tests.storm.keypad_people import KeypadPeople
 from tests.storm.people import Order, People
 from tests.storm.spec import TOKEN, Spec
 from tests.storm.world import Watch, World
@@ -23,6 +26,7 @@ class Stage:
     def __init__(self, spec: Spec, watch: Watch) -> None:
         self.world = World(spec, watch)
         self.people = People(self.world)
+        self.keypad_people = KeypadPeople(self.world, self.people.client)
         self.injected: Counter[str] = Counter()
         self.bit: Counter[str] = Counter()
         self.delivered = 0
@@ -35,6 +39,7 @@ class Stage:
         self._episodes: dict[int, Episode] = {}  # by their number in the plan
         self.ended_at = self.world.now  # when the last fault ended, or the last order was given
         self.requests = 0
+        self.web_requests = 0
         self._number = 0
         self._strangers = 0
         self._connected_since = self.world.now
@@ -107,6 +112,10 @@ class Stage:
         line = self.line
         if line is None or line is not self._seen_line:
             self._seen_line, self._connected_since = line, world.now
+        if world.cloud is not None and len(world.cloud.calls) > MOST_CALLS and not self.ends:
+            self.web_requests += len(world.cloud.calls) - MOST_CALLS // 2
+            del world.cloud.calls[: -MOST_CALLS // 2]
+            world.cloud.cloud.requests.clear()
         if len(world.wire.calls) > MOST_CALLS and not self.ends:
             self.requests += len(world.wire.calls) - MOST_CALLS // 2
             world.wire.calls = world.wire.calls[-MOST_CALLS // 2 :]
@@ -161,6 +170,10 @@ class Stage:
                 self._order(step)
             case "say" if not self._is_content(step):
                 self.people.say(step)
+            case "code":
+                self._order_code(step)
+            case "visit":
+                self._visit(step)
             case "turn" | "door" | "ring" | "battery" | "mode":
                 self._live(step)
 
@@ -193,13 +206,24 @@ class Stage:
         return episode is not None and episode.hits > 0
 
     def _order(self, step: Step) -> Order | None:
-        if self._is_content(step):
+        if self._is_content(step) or step["device"] not in self.world.devices:
             return None
         order = self.people.order(step)
         self.ended_at = self.world.now
         for after_s in step.get("again_after_s", ()):
             self.world.later(float(after_s), lambda: self.people.order(step))
         return order
+
+    def _order_code(self, step: Step) -> None:
+        self.ended_at = self.world.now
+        self.keypad_people.order(step)
+        for after_s in step.get("again_after_s", ()):
+            self.world.later(float(after_s), lambda: self.keypad_people.order(step))
+
+    def _visit(self, step: Step) -> None:
+        if self.world.cloud is not None:
+            self.ended_at = self.world.now
+            visit(self.world.cloud, step)
 
     def _live(self, step: Step) -> None:
         device = self.world.devices[step["device"]]

@@ -20,6 +20,7 @@ class Summary:
         self.injected: Counter[str] = Counter()
         self.bit: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
+        self.code_outcomes: Counter[str] = Counter()
         self.figures: Counter[str] = Counter()
         self.peaks: dict[str, float] = {}
         self.violations: Counter[str] = Counter()
@@ -33,6 +34,7 @@ class Summary:
         self.injected += report.injected
         self.bit += report.bit
         self.outcomes += report.outcomes
+        self.code_outcomes += report.code_outcomes
         self.figures += report.figures
         for name, value in report.peaks.items():
             better = min if name == "gap" else max
@@ -54,6 +56,7 @@ class Summary:
         rows = [
             (name, str(self.injected[name]), str(self.bit[name]), f"{self._per_thousand(self.bit[name]):.0f}")
             for name in sorted(KINDS)
+            if not KINDS[name].is_of_cloud or self.code_outcomes
         ]
         head = ("fault", "injected", "changed something", "that a 1,000 days")
         outcomes = [(name, str(count)) for name, count in self.outcomes.most_common()]
@@ -71,7 +74,14 @@ class Summary:
             f"violations: {dict(self.violations) or 'none'}",
         ]
         table = _markdown if is_markdown else _plain
-        return "\n".join([*lines, "", *table(head, rows), "", *table(("command's word", "times"), outcomes)])
+        parts = [*lines, "", *table(head, rows), "", *table(("command's word", "times"), outcomes)]
+        if self.code_outcomes:
+            codes = [(name, str(count)) for name, count in self.code_outcomes.most_common()]
+            lines.insert(
+                4, f"{figures['requests to the cloud']} requests to the cloud, {figures['forced syncs']} forced syncs"
+            )
+            parts = [*lines, *parts[len(lines) - 1 :], "", *table(("keypad's word", "times"), codes)]
+        return "\n".join(parts)
 
     def _per_thousand(self, count: int) -> float:
         return count / self.house_days * THOUSAND if self.house_days else 0.0

@@ -19,7 +19,7 @@ SQUALLS = 30.0
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_wrong_in_a_short_storm(seed: int) -> None:
-    _, report = live((seed, DAYS, SQUALLS, None, None, False, False))
+    _, report = live((seed, DAYS, SQUALLS, None, None, False, False, False))
 
     assert report.violation is None
     assert report.figures["checks"] > 5

@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,12 +25,14 @@ from nuki2mqtt.simulator.bridge import Ending, SimulatedAnswer, SimulatedBridge
 from nuki2mqtt.simulator.callbacks import Callbacks, SimulatedCallback
 from nuki2mqtt.simulator.house import House, SimulatedDevice, SimulatedLock, SimulatedOpener
 from tests.storm.broker import MemoryBroker, Packet, Taken
+from tests.storm.cloud import CloudSite, WebCall
 from tests.storm.computer import Computer
 from tests.storm.spec import DOOR_PORT, PORT, Spec
 from tests.storm.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
     from nuki2mqtt.protocol.bridge_api import BridgeRequest
+    from tests.storm.keypad_people import CodeOrder
     from tests.storm.people import Order
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -97,6 +99,7 @@ class Watch(Protocol):
     """What the invariants want to know, at the moment when it happens."""
 
     def ordered(self, order: "Order") -> None: ...
+    def code_ordered(self, order: "CodeOrder") -> None: ...
     def call_began(self, call: Call) -> None: ...
     def call_arrived(self, call: Call) -> None: ...
     def call_ended(self, call: Call) -> None: ...
@@ -106,6 +109,10 @@ class Watch(Protocol):
     def called_back(
         self, computer: Computer | None, bridge: SimulatedBridge, body: bytes, status: int, *, is_forged: bool
     ) -> None: ...
+    def web_began(self, call: WebCall) -> None: ...
+    def web_arrived(self, call: WebCall) -> None: ...
+    def web_ended(self, call: WebCall) -> None: ...
+    def hooked(self, computer: Computer, body: bytes, status: int, *, is_forged: bool) -> None: ...
     def changed(self, device: SimulatedDevice) -> None: ...
     def logged(self, text: str) -> None: ...
     def crashed(self, computer: Computer, error: BaseException) -> None: ...
@@ -202,7 +209,8 @@ class World:
         self.connect_s = 0.003
         self._listeners: dict[str, list[Callable[[], object]]] = {}
         self.callback_rules: list[Callable[[SimulatedBridge, list[float]], list[float]]] = []
-        settings = read_settings(spec.config(), read_file=lambda name: name)
+        settings = replace(read_settings(spec.config(), read_file=lambda name: name), nuki_web=spec.web_settings())
+        self.cloud = self._make_cloud() if spec.has_cloud else None
         self.main = Computer(self, "main", spec.host, settings, seed="1234abcd", secret=spec.callback_secret)
         self.other = Computer(self, "other", spec.other_host, settings, seed="fedc9876", secret=spec.other_secret)
         self.computers = (self.main, self.other)
@@ -211,6 +219,21 @@ class World:
         logger.addHandler(self._log)
         self._level, self._propagates = logger.level, logger.propagate
         logger.propagate = False
+
+    def _make_cloud(self) -> CloudSite:
+        """All devices are in the account, and Wi-Fi locks of which no Bridge knows."""
+        devices: dict[str, SimulatedDevice] = dict(self.devices)
+        for device in self.devices.values():
+            if isinstance(device, SimulatedLock):
+                device.keypad_critical = False
+        for name, lock in self.spec.make_wifi_locks():
+            devices[name] = self.house.add(lock)
+            self.devices[name] = lock
+        return CloudSite(self, self.spec, devices)
+
+    def is_bridged(self, nuki_id: int) -> bool:
+        """Whether a Bridge knows this device."""
+        return any(nuki_id in (bridge.paired or ()) for bridge in self.bridges)
 
     def close(self) -> None:
         """Leave no trace in what is shared with other worlds."""

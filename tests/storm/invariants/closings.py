@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.storm.cloud import WebCall
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.people import Delivery, Order
 from tests.storm.stage import Stage
@@ -27,7 +28,7 @@ _Key = tuple[str, int, str, str]
 class _Chain:
     """The requests for one device and action; `starters`: the orders that began it, and how often for certain."""
 
-    last: Call
+    last: Call | WebCall
     count: int = 0
     starters: dict[Order, int] = field(default_factory=dict)
 
@@ -40,7 +41,9 @@ class Closings:
         self._stage = invariant.stage
         self._chains: dict[_Key, _Chain] = {}
 
-    def objection(self, order: Order, call: Call, deliveries: Sequence[Delivery], releases: int) -> str | None:
+    def objection(
+        self, order: Order, call: Call | WebCall, deliveries: Sequence[Delivery], releases: int
+    ) -> str | None:
         """Why this request cannot be for this order; None if it can. `releases`: as often it may be given again."""
         chain = self._chain(call)
         why = self._objection_to_first(order, call, deliveries, releases, chain)
@@ -55,7 +58,7 @@ class Closings:
             return "repeated too late"
         return None
 
-    def note(self, call: Call, orders: Sequence[tuple[Order, Sequence[Delivery], int]]) -> None:
+    def note(self, call: Call | WebCall, orders: Sequence[tuple[Order, Sequence[Delivery], int]]) -> None:
         """It went out, and may be for these: each with its deliveries and releases."""
         chain = self._chain(call)
         fresh = [
@@ -72,7 +75,7 @@ class Closings:
             chain.starters[fresh[0]] += 1
         chain.count, chain.last = chain.count + 1, call
 
-    def _chain(self, call: Call) -> _Chain | None:
+    def _chain(self, call: Call | WebCall) -> _Chain | None:
         chain = self._chains.get(_key(call))
         return None if chain is None or call.began > chain.last.began + FORGOTTEN_S else chain
 
@@ -83,7 +86,7 @@ class Closings:
         return len(order.deliveries) if order.key is None else 1 + len(released)
 
     def _objection_to_first(
-        self, order: Order, call: Call, deliveries: Sequence[Delivery], releases: int, chain: _Chain | None
+        self, order: Order, call: Call | WebCall, deliveries: Sequence[Delivery], releases: int, chain: _Chain | None
     ) -> str | None:
         """Why it cannot be the first request for one of these copies."""
         if order.key is not None and chain is not None and chain.starters.get(order, 0) > releases:
@@ -91,7 +94,7 @@ class Closings:
         reasons = [self._staleness(order, call, one) for one in deliveries]
         return None if None in reasons else reasons[0]
 
-    def _staleness(self, order: Order, call: Call, delivery: Delivery) -> str | None:
+    def _staleness(self, order: Order, call: Call | WebCall, delivery: Delivery) -> str | None:
         limit_s = self._ttl_s(order) + ON_THE_WAY_S
         if call.began > delivery.at + limit_s:
             return f"waited {call.began - delivery.at:.1f} s"
@@ -121,11 +124,11 @@ def expires_at(stage: Stage, order: Order, delivery: Delivery) -> float:
     return order.expiry_s + (delivery.at if is_held else order.taken[-1])
 
 
-def _key(call: Call) -> _Key:
+def _key(call: Call | WebCall) -> _Key:
     return call.computer.name, call.process, call.params["nukiId"], call.params["action"]
 
 
-def _may_be_again(call: Call, last: Call) -> bool:
+def _may_be_again(call: Call | WebCall, last: Call | WebCall) -> bool:
     """Whether the outcome of the last request is unknown, and the pause after it is over."""
     if last.ended is None or call.began < last.ended + PAUSE_S - ROUNDING_S:
         return False

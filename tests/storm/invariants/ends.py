@@ -82,7 +82,7 @@ class ExactlyOneEnd(Invariant):
     def taken(self, taken: Taken) -> None:
         packet = taken.packet
         levels = packet.topic.split("/")
-        if levels[-1] != "result" or levels[0] != BASE:
+        if levels[2:] != ["result"] or levels[0] != BASE:
             return
         if packet.retain or packet.qos != 1:
             self.fail(f"a result with retain {packet.retain} and QoS {packet.qos}")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import SimulatedDevice
 from tests.storm.broker import Packet, Taken
+from tests.storm.cloud import WebCall
 from tests.storm.computer import Computer
+from tests.storm.keypad_people import CodeOrder
 from tests.storm.people import Order
 from tests.storm.world import Call
 
@@ -59,6 +61,21 @@ class Invariant:
         self, computer: Computer | None, bridge: SimulatedBridge, body: bytes, status: int, *, is_forged: bool
     ) -> None:
         """A callback arrived somewhere, or nowhere."""
+
+    def code_ordered(self, order: CodeOrder) -> None:
+        """Somebody wrote an order for a keypad code for the first time."""
+
+    def web_began(self, call: WebCall) -> None:
+        """A gateway is about to ask the cloud."""
+
+    def web_arrived(self, call: WebCall) -> None:
+        """The cloud has got a request, and its answer is made."""
+
+    def web_ended(self, call: WebCall) -> None:
+        """The gateway has its answer, has given up, or waits no more."""
+
+    def hooked(self, computer: Computer, body: bytes, status: int, *, is_forged: bool) -> None:
+        """A webhook arrived, or found nobody."""
 
     def changed(self, device: SimulatedDevice) -> None:
         """A device is not as it was."""

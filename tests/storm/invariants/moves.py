@@ -4,6 +4,7 @@
 """
 
 from tests.storm.broker import Packet, Taken
+from tests.storm.cloud import WebCall
 from tests.storm.computer import Computer
 from tests.storm.invariants.closings import ON_THE_WAY_S, Closings, expires_at
 from tests.storm.invariants.invariant import Invariant
@@ -61,6 +62,13 @@ class OnlyWhatWasOrdered(Invariant):
         device = next(one for one in self.world.house.devices if one.nuki_id == nuki_id)
         if int(call.params["deviceType"]) != device.device_type:
             self.fail(f"an order with the device type {call.params['deviceType']}")
+        self._match(call, nuki_id, code)
+
+    def web_arrived(self, call: WebCall) -> None:
+        if call.is_order and call.was_written:
+            self._match(call, int(call.params["nukiId"]), int(call.params["action"]))
+
+    def _match(self, call: Call | WebCall, nuki_id: int, code: int) -> None:
         orders = self._orders.get((nuki_id, code), [])
         may = [one for one in orders if self._objection(one, call) is None]
         if not may:
@@ -79,7 +87,7 @@ class OnlyWhatWasOrdered(Invariant):
         order.calls.append(call)
 
     @staticmethod
-    def _delivered(order: Order, call: Call) -> list[Delivery]:
+    def _delivered(order: Order, call: Call | WebCall) -> list[Delivery]:
         """The copies that had come to the process that calls, flagged ones aside."""
         return [
             one
@@ -90,7 +98,7 @@ class OnlyWhatWasOrdered(Invariant):
             and not one.is_flagged
         ]
 
-    def _objection(self, order: Order, call: Call) -> str | None:
+    def _objection(self, order: Order, call: Call | WebCall) -> str | None:
         """Why this request cannot be for this order; None if it can."""
         if not order.is_valid:
             return "not permitted or not understood"
@@ -112,19 +120,19 @@ class OnlyWhatWasOrdered(Invariant):
         reasons = [self._staleness(order, call, one) for one in deliveries]
         return None if None in reasons else reasons[0]
 
-    def _releases(self, order: Order, call: Call) -> int:
+    def _releases(self, order: Order, call: Call | WebCall) -> int:
         """How often it was said that the order has not acted, so that it may be given again."""
         ends = [end for end in order.ends if end[0] < call.began and end[1] != "refused" and not end[3]]
         forgotten = [one for one in order.calls if one.computer is call.computer and self._is_forgotten(one, call)]
         return len(ends) + len(forgotten)
 
-    def _is_forgotten(self, former: Call, call: Call) -> bool:
+    def _is_forgotten(self, former: Call | WebCall, call: Call | WebCall) -> bool:
         """After ten minutes; with the process, if the state file could not be written (docs/decisions/0025)."""
         if former.began < call.began - REMEMBERED_S:
             return True
         return former.process != call.process and self.stage.had_full_disk(former.began)
 
-    def _staleness(self, order: Order, call: Call, delivery: Delivery) -> str | None:
+    def _staleness(self, order: Order, call: Call | WebCall, delivery: Delivery) -> str | None:
         spec = self.world.spec
         limit_s = spec.ttl_s + ON_THE_WAY_S
         if call.began > delivery.at + limit_s:
@@ -157,8 +165,14 @@ class OpensOnce(Invariant):
     name = "2"
 
     def call_arrived(self, call: Call) -> None:
-        if call.path not in _ORDERS or not call.turned:
-            return
+        if call.path in _ORDERS and call.turned:
+            self._check(call)
+
+    def web_arrived(self, call: WebCall) -> None:
+        if call.turned:
+            self._check(call)
+
+    def _check(self, call: Call | WebCall) -> None:
         code, nuki_id = int(call.params.get("action", 0)), int(call.params.get("nukiId", 0))
         for order in self.stage.people.orders.values():
             device = self.world.devices[order.device]

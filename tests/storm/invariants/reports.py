@@ -13,6 +13,7 @@ GRACE_S = 0.5  # until what has come is also what is shown, unless the gateway w
 SKEWED_S = 1500.0  # entries stamped by a wrong clock are put into another order, until `/info` has shown it
 OLDER_S = 120.0  # by so much an entry is older than a callback for sure, however slow the Bridge
 CALLBACK = "callback"
+CLOUD = "cloud"
 
 
 class Word(NamedTuple):
@@ -81,6 +82,10 @@ class Reports:
         report = json.loads(body)
         heard = self._of(computer, computer.process.number, int(report["nukiId"]))
         heard.hear(CALLBACK, Word(computer.world.now, int(report["state"]), None))
+
+    def hear_cloud(self, computer: Computer, process: int, nuki_id: int, state: int) -> None:
+        """The cloud has told a state."""
+        self._of(computer, process, nuki_id).hear(CLOUD, Word(computer.world.now, state, None))
 
     @staticmethod
     def _hear(heard: _Heard, call: Call, state: Mapping[str, object], since: float | None) -> None:

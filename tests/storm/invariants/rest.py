@@ -1,11 +1,13 @@
 """(7) Foreign callback slots are untouched, and one is ours. (8) No secret leaves. (9) Everything stays bounded."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from tests.storm.broker import Taken
+from tests.storm.cloud_plan import CODES
 from tests.storm.computer import Computer
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.world import Call
@@ -71,17 +73,25 @@ class NothingSecretIsSaid(Invariant):
         super().__init__(*args)  # type: ignore[arg-type]
         self._secrets = self.world.spec.secrets()
         self._bytes = tuple(secret.encode() for secret in self._secrets)
+        codes = "|".join(CODES) if self.world.spec.has_cloud else r"\b\B"
+        # Not as a part of an id, a time or a fraction.
+        self._codes = re.compile(rf"(?<![0-9A-Fa-f.])(?:{codes})(?![0-9A-Fa-f])")
+        self._own = {f"{computer.client_id}{more}" for computer in self.world.computers for more in ("", "-web")}
 
     def taken(self, taken: Taken) -> None:
         packet = taken.packet
         for secret, text in zip(self._secrets, self._bytes, strict=True):
             if text in packet.payload or secret in packet.topic:
                 self.fail(f"a secret is on {packet.topic}")
+        if taken.client_id in self._own and self._codes.search(packet.payload.decode(errors="replace")):
+            self.fail(f"a keypad code is on {packet.topic}")
 
     def logged(self, text: str) -> None:
         for secret in self._secrets:
             if secret in text:
                 self.fail(f"a secret is in the log: {text.replace(secret, '***')}")
+        if self._codes.search(text):
+            self.fail(f"a keypad code is in the log: {self._codes.sub('***', text)}")
 
 
 class EverythingIsBounded(Invariant):

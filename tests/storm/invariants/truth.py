@@ -11,6 +11,7 @@ from typing import Any
 from nuki2mqtt.simulator.bridge import SimulatedBridge
 from nuki2mqtt.simulator.house import SimulatedLock, SimulatedOpener
 from tests.storm.broker import Packet, Taken
+from tests.storm.cloud import WebCall
 from tests.storm.computer import Computer
 from tests.storm.invariants.invariant import Invariant
 from tests.storm.invariants.reports import CALLBACK, GRACE_S, OLDER_S, SKEWED_S, Reports, Words, last_words
@@ -24,6 +25,7 @@ DOOR_WORDS = {2: "closed", 3: "open"}
 SLACK_S = 25.0
 BUSY_S = 300.0
 DERIVED = frozenset({2, 4, 7})  # unlocking, locking, opening: what may be concluded from an order
+CLOUD_S = 5000.0  # a token that was refused is tried again after an hour
 DERIVED_S = 200.0  # so long after the order at most: a minute for the answer, confirm_s and a direct read
 
 
@@ -54,7 +56,20 @@ class TruthAfterAll(Invariant):
             if self._text(topic) != "online":
                 self.fail(f"{topic} is {self._text(topic)}")
         for name, device in self.world.devices.items():
-            self._check_device(name, device)
+            if self.world.is_bridged(device.nuki_id):
+                self._check_device(name, device)
+            elif self.world.now - self.stage.ended_at > CLOUD_S:
+                self._check_wifi(name, device)
+
+    def _check_wifi(self, name: str, device: SimulatedLock | SimulatedOpener) -> None:
+        """What only the cloud tells: as far as it tells it, and after its own patience."""
+        told = self._snapshot(name)
+        true = {key: value for key, value in self._truth(device).items() if key in {"stale", "state_code", "door"}}
+        wrong = {key: (told.get(key), value) for key, value in true.items() if told.get(key) != value}
+        if self._text(f"{name}/availability") != "online" or wrong:
+            self.fail(
+                f"{name} is {self._text(f'{name}/availability')}, told otherwise than it is (told, true): {wrong}"
+            )
 
     def _check_device(self, name: str, device: SimulatedLock | SimulatedOpener) -> None:
         if self._text(f"{name}/availability") != "online":
@@ -99,6 +114,23 @@ class TruthAfterAll(Invariant):
             self._vouch(call.computer, call.process, nuki_id)
         if call.path == "/lockState" and b'"success": true' in answer.body:
             self._vouch(call.computer, call.process, int(call.params["nukiId"]))
+
+    def web_ended(self, call: WebCall) -> None:
+        if call.is_answered and call.computer.is_alive:
+            for nuki_id, row in call.shown().items():
+                self._hear_cloud(call.computer, call.process, nuki_id, row.get("state"))
+
+    def hooked(self, computer: Computer, body: bytes, status: int, *, is_forged: bool) -> None:  # noqa: ARG002
+        if status == 200 and computer.process is not None:
+            said = json.loads(body)
+            if "smartlockId" in said:
+                nuki_id = int(said["smartlockId"]) & 0xFFFF_FFFF
+                self._hear_cloud(computer, computer.process.number, nuki_id, said.get("state"))
+
+    def _hear_cloud(self, computer: Computer, process: int, nuki_id: int, state: object) -> None:
+        if isinstance(state, dict) and isinstance(state.get("state"), int):
+            self._reports.hear_cloud(computer, process, nuki_id, state["state"])
+            self._vouch(computer, process, nuki_id)
 
     def called_back(
         self,
@@ -196,6 +228,8 @@ class TruthAfterAll(Invariant):
         if self._text("gateway/state") != "online" or self.stage.is_line_stalled or main.disk_s > 0.1:
             return
         for name, device in self.world.devices.items():
+            if not self.world.is_bridged(device.nuki_id):
+                continue
             limit_s = 2 * spec.list_s + 15.0 + SLACK_S
             if now - self._busy_at < limit_s + BUSY_S:
                 limit_s += BUSY_S
