@@ -1,4 +1,4 @@
-"""Commands by way of Nuki's cloud: when they may go there, what counts as done, and that nothing opens twice or late."""
+"""Commands through Nuki's cloud: when they go there, what counts as done, and that nothing opens twice or late."""
 
 import itertools
 
@@ -113,7 +113,7 @@ def test_once_a_byte_went_to_the_bridge_nothing_goes_to_the_cloud(broken: str, a
 
     assert end(home)[0] in {"failed", "unconfirmed", "confirmed"}
     assert home.orders() == []
-    assert len([one for one in home.world.actions()]) == 1 or action == "lock"
+    assert len(home.world.actions()) == 1 or action == "lock"
 
 
 def test_a_healthy_bridge_has_every_command() -> None:
