@@ -6,6 +6,7 @@ Nothing local waits for anything here; without a token there is no `Cloud` at al
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from nuki2mqtt.gateway.cloud_devices import Standing
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
 from nuki2mqtt.gateway.cloud_truth import CloudTruth
@@ -253,6 +254,15 @@ class Cloud:
         deed = self.history.deed(snapshot.nuki_id)
         filled = self.truth.fill(snapshot, now)
         return filled if deed is None else replace(filled, deed=deed)
+
+    def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the account has this device, as was read lately."""
+        return self.truth.standing(nuki_id, now) not in {Standing.ABSENT, Standing.SILENT}
+
+    def refresh(self, now: Moment) -> bool:
+        """Read the account's list soon; False where nothing is asked of the cloud."""
+        self.link.ask_list_now(now)
+        return self.link.is_active
 
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""

@@ -79,6 +79,14 @@ class CloudSide(Protocol):
         """The snapshot with what only the cloud says."""
         ...
 
+    def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the account has this device, as was read lately."""
+        ...
+
+    def refresh(self, now: Moment) -> bool:
+        """Read the account's list soon; False where nothing is asked of the cloud."""
+        ...
+
 
 class Following:
     """All configured Bridges and their devices; where none is configured, those that were paired."""

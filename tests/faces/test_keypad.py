@@ -262,7 +262,8 @@ async def test_json(gateway: StandIn, giving: Giving) -> None:
     assert (said.status, said.err) == (1, "")
     common = {"lock": "front_door", "transaction": order["transaction"], "op": "create", "id": None, "name": "Cleaner"}
     assert [json.loads(line) for line in said.out.splitlines()] == [
-        common | {"status": "accepted", "phase": "create_pending", "reason": "device_offline", "detail": None},
+        common
+        | {"status": "accepted", "phase": "create_pending", "reason": "device_offline", "detail": None},
         common | {"status": "failed", "phase": "failed", "reason": "cloud_said_no", "detail": "no *** ?"},
     ]
     assert said.out.replace("\n", "").isascii()
@@ -358,9 +359,7 @@ async def test_codes_that_somebody_wants_to_see(gateway: StandIn, giving: Giving
     assert DRAWN not in said.out + said.err
 
 
-async def test_standard_input(
-    gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_standard_input(gateway: StandIn, giving: Giving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with Path(giving.code_file).open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         begun = giving.begin("add", "Cleaner", "--lock", "front_door", "--code-file", "-")

@@ -251,6 +251,37 @@ def test_a_device_that_a_bridge_forgets_stays_as_long_as_the_account_has_it() ->
     assert (home.availability, home.snapshot["source"]) == ("online", "web")
 
 
+def test_a_device_of_the_account_cannot_be_removed_as_long_as_it_would_come_back() -> None:
+    home = CloudHome()
+    home.start()
+    home.world.request("device_remove", "front_door")
+    home.world.run(1)
+    [refusal] = home.world.responses("device_remove")
+    assert refusal["status"] == "error"
+    assert "Nuki Web still lists 1A2B3C4D" in refusal["error"]
+    assert home.availability == "online"
+
+    home.cloud.remove(LOCK)
+    home.world.run(61)
+    home.world.request("device_remove", "front_door")
+    home.world.run(1)
+    assert home.world.responses("device_remove")[1]["status"] == "ok"
+    assert home.world.retained("nuki2mqtt/gateway/devices") == []
+
+
+def test_refresh_reads_the_account_too() -> None:
+    home = CloudHome()
+    home.start()
+    home.world.run(20)
+    home.lock.turn(3)
+    home.world.run(2)
+    home.world.request("refresh", "now")
+    home.world.run(3)
+
+    assert [one["status"] for one in home.world.responses("refresh")] == ["ok"]
+    assert home.snapshot["state"] == "unlocked"
+
+
 def test_a_cloud_that_is_away_for_a_day_removes_nothing() -> None:
     home = CloudHome()
     home.start()
