@@ -128,9 +128,11 @@ class CloudTruth:
         return is_leading and self.standing(nuki_id, now) is Standing.VOUCHED
 
     def knows(self, nuki_id: NukiId) -> bool:
-        """Whether the account has this device, and it is not another one with the same ID."""
-        view = self.devices.view(nuki_id)
-        return view is not None and view.is_listed and not self._is_stranger(view, self._following.bridged())
+        """Whether the account has this device, it is to be followed, and it is not another one with the same ID."""
+        view, following = self.devices.view(nuki_id), self._following
+        if view is None or not view.is_listed or following.is_ignored(nuki_id):
+            return False
+        return not self._is_stranger(view, following.bridged())
 
     def smartlock_id(self, nuki_id: NukiId) -> int | None:
         """The cloud's number of a device that it knows."""

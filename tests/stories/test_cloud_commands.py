@@ -1,18 +1,19 @@
 """Commands through Nuki's cloud: when they go there, what counts as done, and that nothing opens twice or late."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
-from nuki2mqtt.gateway.vocabulary import CallWeb, Effect
-from nuki2mqtt.simulator.faults import Fault, FaultName
+from nuki2mqtt.gateway.vocabulary import Effect
+from nuki2mqtt.simulator.faults import Fault, Faults
 from nuki2mqtt.simulator.house import SimulatedOpener
 from nuki2mqtt.simulator.web_faults import Write
 from tests.stories.cloud_world import LOCK, CloudHome, is_order
 
 NEVER, ALONE, FALLBACK = (f"  commands: {word}\n" for word in ("never", "when_no_bridge", "fallback"))
 ONE = "/smartlock/21913877581"  # type 5 and the ID
-BROKEN = {  # after a byte was written
+BROKEN: dict[str, Callable[[Faults], Fault]] = {  # after a byte was written
     "busy": lambda faults: faults.busy("/lockAction"),
     "busy, but acts": lambda faults: faults.busy("/lockAction", acts=True),
     "silent": lambda faults: faults.silent("/lockAction"),
@@ -385,6 +386,49 @@ def test_what_cannot_be_sent_within_its_time_to_live_is_never_sent() -> None:
     assert home.orders() == []
 
 
+def test_while_a_bridge_that_may_know_the_lock_was_never_heard_a_command_waits_and_expires() -> None:
+    home = CloudHome(has_bridge=True, device_type=4)
+    assert home.bridge is not None
+    home.bridge.paired = set()
+    with home.bridge.faults.refuse_connections():
+        home.start(ALONE)
+        home.world.run(60)
+        order(home, "unlock")
+        home.world.run(60)
+        assert end(home) == ("expired", "bridge_unreachable", None)
+        assert home.orders() == []
+    home.world.run(120)
+    order(home, "unlock", 2)
+    home.world.run(60)
+
+    assert end(home, 2)[0] == "confirmed"
+    assert home.orders() == [1]
+
+
+def test_a_lock_that_no_bridge_can_know_does_not_wait_for_a_dead_one() -> None:
+    home = CloudHome(has_bridge=True, device_type=5)
+    assert home.bridge is not None
+    home.bridge.paired = set()
+    with home.bridge.faults.refuse_connections():
+        home.start(ALONE)
+        order(home, "unlock")
+        home.world.run(60)
+
+    assert end(home)[0] == "confirmed"
+
+
+def test_a_motor_that_blocks_is_told_and_is_no_success() -> None:
+    home = CloudHome()
+    home.lock.is_jammed = True
+    home.start(ALONE)
+    order(home, "unlock")
+    home.world.run(100)
+
+    assert end(home)[:2] == ("failed", "motor_blocked")
+    assert home.snapshot["lock"] == "JAMMED"
+    assert [one["event_type"] for one in home.events("jammed", "command_failed")] == ["jammed", "command_failed"]
+
+
 # --- Devices ----------------------------------------------------------------------------------------------------------
 
 
@@ -429,22 +473,3 @@ def test_get_reads_the_lock_from_the_cloud() -> None:
 
     assert home.world.life("front_door", "g") == [("accepted", None), ("confirmed", None)]
     assert home.snapshot["state"] == "unlocked"
-
-
-def test_the_faults_of_the_bridge_above_are_what_they_say() -> None:
-    home = with_bridge(FALLBACK)
-    assert home.bridge is not None
-    made: dict[str, Fault] = {name: make(home.bridge.faults) for name, make in BROKEN.items()}
-    assert {name: fault.name for name, fault in made.items()} == {
-        "busy": FaultName.BUSY,
-        "busy, but acts": FaultName.BUSY,
-        "silent": FaultName.SILENT,
-        "reset": FaultName.RESET_CONNECTIONS,
-        "no": FaultName.GARBAGE,
-    }
-
-
-def test_only_orders_are_counted_as_orders() -> None:
-    home = wifi_lock()
-    assert [effect for _, effect in home.process.web_sent if is_order(effect)] == []
-    assert all(isinstance(effect, CallWeb) for _, effect in home.process.web_sent)

@@ -8,6 +8,7 @@ from nuki2mqtt.simulator.house import SimulatedLock, SimulatedOpener
 from nuki2mqtt.simulator.visitors import enter_code
 from nuki2mqtt.simulator.web_faults import CloudFault, CloudFaults
 from tests.stories.cloud_world import LOCK, USUAL, WEB_TOKEN, CloudHome
+from tests.stories.world import Disk
 
 TROUBLES: dict[str, Callable[[CloudFaults], CloudFault]] = {
     "absent": lambda faults: faults.refuse_connections(),
@@ -82,6 +83,30 @@ def test_a_device_of_a_type_that_no_document_names_is_shown_by_its_number() -> N
     devices = {one["topic"]: one["type"] for one in home.world.retained("nuki2mqtt/gateway/devices")}
     assert devices == {"front_door": "smart_lock", "something_new": "unknown", "intercom": "opener"}
     assert home.world.retained("nuki2mqtt/something_new")["device_type"] == 9
+
+
+def test_a_device_that_is_to_be_ignored_is_neither_shown_nor_asked_about() -> None:
+    home = CloudHome()
+    home.start("  keypad: {manage: true}\ndevices: {1A2B3C4D: {ignore: true}}\n")
+    home.world.publish("nuki2mqtt/1A2B3C4D/keypad/set", '{"op":"create","name":"Anna","code":"839275"}')
+    home.world.command("1A2B3C4D", "unlock")
+    home.lock.turn(3)
+    home.world.run(600)
+
+    assert home.world.retained("nuki2mqtt/gateway/devices") == []
+    assert {one.path for one in home.cloud.requests} == {"/smartlock"}
+    assert home.on_lock() == {}
+    assert home.orders() == []
+
+
+def test_a_second_gateway_of_the_same_base_asks_the_cloud_nothing() -> None:
+    home = CloudHome()
+    home.start()
+    other = home.world.start_gateway(home.config(""), Disk("ffff0000"))
+    home.world.run(300)
+
+    assert other.web_sent == []
+    assert home.availability == "online"
 
 
 # --- Both -------------------------------------------------------------------------------------------------------------

@@ -700,7 +700,10 @@ class World:
                 self.after(delay, self.knock, callback.url, callback.body)
         for post in [] if self.cloud is None else self.cloud.take_posts():
             delay = max(0.0, post.due_at - self.now) + self.holds_posts_s
-            self.after(delay, self.post, post.headers, post.body)
+            self.after(delay, self._deliver_post, post.headers, post.body)
+
+    def _deliver_post(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.post(headers, body)
 
     def post(self, headers: Mapping[str, str], body: bytes) -> list[int]:
         """The cloud posts, or whoever says so."""
