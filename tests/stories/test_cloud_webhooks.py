@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
+import pytest
+
 from nuki2mqtt.simulator.visitors import enter_code
+from nuki2mqtt.simulator.web_faults import Write
 from nuki2mqtt.simulator.web_hooks import signed
 from tests.stories.cloud_world import HOOK_SECRET, LOCK, CloudHome
 
@@ -73,6 +76,35 @@ def test_a_late_one_is_put_right_by_the_read_that_it_causes() -> None:
     assert home.snapshot["state"] == "locked"
     assert [one["to"] for one in home.events("state_changed", since=since)] == ["unlocked", "locked"]
     assert len(home.asked("GET", ONE, since)) == 1
+
+
+@pytest.mark.parametrize(("action", "before", "said"), [("unlock", 1, 3), ("unlatch", 3, 7), ("lock", 3, 1)])
+def test_a_late_one_is_no_evidence_that_an_order_was_carried_out(action: str, before: int, said: int) -> None:
+    home = CloudHome(state=before)
+    home.hook()
+    home.start(HOOKS)
+    home.world.run(20)
+    with home.cloud.faults.lost_writes(kind=Write.ACTION):
+        home.world.command("front_door", {"action": action, "transaction": 1})
+        home.world.run(1)
+        assert status(home, said) == [204]
+        home.world.run(120)
+
+    assert home.orders() == [{"unlock": 1, "lock": 2, "unlatch": 3}[action]]
+    assert home.world.end("front_door", 1)["status"] == "unconfirmed"
+    assert home.snapshot["state_code"] == before
+
+
+@pytest.mark.parametrize("action", ["unlock", "unlatch", "lock"])
+def test_with_webhooks_an_order_is_confirmed_by_what_is_read(action: str) -> None:
+    home = CloudHome(state=1 if action == "unlock" else 3)
+    home.hook()
+    home.start(HOOKS)
+    home.world.run(20)
+    home.world.command("front_door", {"action": action, "transaction": 1})
+    home.world.run(30)
+
+    assert home.world.end("front_door", 1)["status"] == "confirmed"
 
 
 def test_doubled_ones_are_one_change_and_one_name() -> None:
