@@ -6,6 +6,7 @@
 import sys
 from datetime import UTC, datetime
 
+from nuki2mqtt.faces.reference_cloud import render_cloud
 from nuki2mqtt.faces.reference_commands import render_commands
 from nuki2mqtt.faces.reference_requests import render_requests
 from nuki2mqtt.faces.reference_text import example, table
@@ -105,8 +106,12 @@ def _topics() -> str:
     minute = f"retained, at change and each {HEALTH_S:.0f} s"
     rows = [
         (_TREE.gateway_state, "retained, QoS 1, last will", "`online` or `offline`"),
-        (_TREE.gateway_info, "retained", "version, instance, start, protocol, settings without secrets"),
-        (_TREE.gateway_devices, "retained", "all devices: `id`, `name`, `topic`, `type`, `sources`, `permitted`"),
+        (_TREE.gateway_info, "retained", "version, instance, start, protocol, `sources`, settings without secrets"),
+        (
+            _TREE.gateway_devices,
+            "retained",
+            "all devices: `id`, `name`, `topic`, `type`, `sources` (`bridge`, `web`), `permitted`",
+        ),
         (_TREE.gateway_health, minute, "below"),
         ("<base>/bridge/<ID>", "retained", "below"),
         ("<base>/bridge/<ID>/availability", "retained", "`online` or `offline`"),
@@ -118,6 +123,9 @@ def _topics() -> str:
         ("<base>/<device>/set", "to us", "a command, below"),
         ("<base>/<device>/get", "to us", "look again, below"),
         (_TREE.result("<device>"), "never retained, QoS 1", "what becomes of a command"),
+        (_TREE.keypad("<device>"), "retained", "the keypad codes of the device, [below](#keypad-codes)"),
+        ("<base>/<device>/keypad/set", "to us", "an order for a keypad code"),
+        (_TREE.keypad_result("<device>"), "never retained, QoS 1", "what becomes of it"),
         ("<base>/gateway/request/<verb>", "to us", "a request to the gateway, below"),
         (_TREE.response("<verb>"), "never retained, QoS 1", "its answer"),
     ]
@@ -158,8 +166,7 @@ def _snapshot() -> str:
         stale=False,
         bridge=_BRIDGE,
     )
-    unsaid = {Source.COMMAND, Source.WEB}  # the cloud is not followed yet
-    sources = ", ".join(f"`{source}`" for source in Source if source not in unsaid)
+    sources = ", ".join(f"`{source}`" for source in Source if source is not Source.COMMAND)
     return (
         "## Snapshot\n\nKeys that no source of a device knows are absent, unknown values are `null`.\n\n"
         + example(render_snapshot(snapshot))
@@ -228,11 +235,11 @@ def _events() -> str:
             EventType.COMMAND_FAILED, _SEEN, Source.COMMAND, CommandFailure(Action.UNLOCK, Reason.MOTOR_BLOCKED)
         ),
     ]
-    later = ", ".join(f"`{kind}`" for kind in EventType if kind not in {sample.event_type for sample in samples})
+    cloud = ", ".join(f"`{kind}`" for kind in EventType if kind not in {sample.event_type for sample in samples})
     return (
         "## Events\n\n```json\n"
         + "\n".join(render_event(sample).decode() for sample in samples)
-        + f"\n```\n\nIn later versions: {later}.\n\nAn event that the broker could not be told within "
+        + f"\n```\n\nBy [Nuki's cloud](#who-did-what): {cloud}.\n\nAn event that the broker could not be told within "
         f"{publications.LATE_AFTER_S:.0f} s goes to `event/late`, and so does a ring that `/list` or a belated callback tells "
         f"more than {LATE_S:.0f} s after it happened, and what was under way when the connection broke (the broker may "
         "have it already); no automation should act on those. At most "
@@ -268,7 +275,7 @@ def _bridge() -> str:
         ("`bridges[].queue`, `auth`, `problem`", "requests waiting, token mode that works, what is wrong"),
         ("`broker`", "protocol, connections lost, events waiting and dropped"),
         ("`command_clock_skew_s`", "the `ts` of the last command minus our clock; null before the first"),
-        ("`cloud`", "null in this version"),
+        ("`cloud`", "[Nuki's cloud](#health-of-the-cloud); null without a token"),
         ("`state_file`", "what is wrong with it, or null"),
         ("`needs_pairing`", "whether a token is missing"),
     ]
@@ -301,7 +308,7 @@ def _home_assistant() -> str:
         "`<prefix>/<component>/nuki2mqtt_<ID>/<key>/config`, and a change of the form hands the entities over. An entity is offered only for what the device was seen to have "
         "and what is permitted. Availability needs all three: gateway, Bridge and device. Said again "
         f"{BORN_MIN_S:.0f} to {BORN_MIN_S + BORN_SPAN_S:.0f} s after Home Assistant's birth message. Cleared, with the "
-        f"device's topics, when {LISTS} complete lists of every Bridge over {GONE_AFTER_S / 60:.0f} minutes lack it, or by "
+        f"device's topics, when {LISTS} complete lists of every source over {GONE_AFTER_S / 60:.0f} minutes lack it, or by "
         "`device_remove`.\n\n" + table(("device", "keys"), rows)
     )
 
@@ -317,6 +324,7 @@ def render_topics_reference() -> str:
             _events(),
             render_commands(),
             render_requests(),
+            render_cloud(),
             _VOUCH.format(
                 grace=vouching.GRACE_S,
                 busy=vouching.BUSY_EXTENSION_S,

@@ -24,7 +24,11 @@ _FOUND = {
 _OPTIONAL = 'nothing needed; `{"bridge":..}` asks one only'
 # Each verb: its payload, what it does, and an example of `data`.
 _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "refresh": (_OPTIONAL, "reads `/list` of the Bridges now", {"bridges": [{**_BRIDGE, "devices": 2}]}),
+    "refresh": (
+        _OPTIONAL,
+        "reads `/list` of the Bridges now, and the list of Nuki Web",
+        {"bridges": [{**_BRIDGE, "devices": 2}]},
+    ),
     "callbacks": (_OPTIONAL, "reads the callback slots", {"bridges": [{**_BRIDGE, "callbacks": [_SLOT]}]}),
     "callback_remove": (
         f'`{{"bridge":..,"id":0,"url":"{_SLOT["url"]}"}}`, the URL as `callbacks` shows it',
@@ -56,7 +60,7 @@ _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "device_remove": (
         '`{"device":"front_door"}` or the topic or ID alone',
-        "forgets a device that no Bridge lists any more, clears its retained topics, and its entities in Home Assistant",
+        "forgets a device that no source lists any more, clears its retained topics, and its entities in Home Assistant",
         {"id": "1A2B3C4D"},
     ),
     "find": (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from nuki2mqtt.errors import WebError
+from nuki2mqtt.gateway.cloud_devices import Standing
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
 from nuki2mqtt.gateway.cloud_syncs import CloudSyncs
@@ -215,6 +216,7 @@ class Cloud:
         """Ask what is due."""
         if not self.link.is_active:
             return []
+        self.truth.take_over(now)
         self.history.handle_timer(now)
         self.desk.handle_timer(now)
         effects = self.link.handle_timer(now)
@@ -275,6 +277,15 @@ class Cloud:
         deed = self.history.deed(snapshot.nuki_id)
         filled = self.truth.fill(snapshot, now)
         return filled if deed is None else replace(filled, deed=deed)
+
+    def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the account has this device, as was read lately."""
+        return self.truth.standing(nuki_id, now) not in {Standing.ABSENT, Standing.SILENT}
+
+    def refresh(self, now: Moment) -> bool:
+        """Read the account's list soon; False where nothing is asked of the cloud."""
+        self.link.ask_list_now(now)
+        return self.link.is_active
 
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""

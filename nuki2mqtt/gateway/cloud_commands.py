@@ -155,7 +155,7 @@ _TURNS: dict[WebErrorKind, tuple[Turn, Reason]] = {
     WebErrorKind.NOT_FOUND: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.NOT_ALLOWED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.CONFLICT: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
-    WebErrorKind.LOCKED: (Turn.DENIED, Reason.BUSY),
+    WebErrorKind.LOCKED: (Turn.NOT_WRITTEN, Reason.BUSY),  # nothing was taken as long as another order is under way
     WebErrorKind.UPGRADE_REQUIRED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.TOO_MANY: (Turn.NEVER_WRITTEN, Reason.BUSY),
     WebErrorKind.SERVER_ERROR: (Turn.UNKNOWN, Reason.NO_ANSWER),

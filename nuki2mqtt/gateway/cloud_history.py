@@ -19,7 +19,7 @@ from nuki2mqtt.gateway.news import Happening, News
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
-from nuki2mqtt.model.activity import Activity
+from nuki2mqtt.model.activity import Activity, ActivityAction, Trigger
 from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
 from nuki2mqtt.model.event import EventType, StateChange
 from nuki2mqtt.model.keypad import Authorization
@@ -203,7 +203,9 @@ class CloudHistory:
         if not self._truth.knows(nuki_id):
             return None
         last = self.attribution.last(nuki_id)
-        return Deed(last.action, last.trigger, last.actor(self.names))
+        action = None if last.action is ActivityAction.UNKNOWN else last.action
+        trigger = None if last.trigger is Trigger.UNKNOWN else last.trigger
+        return Deed(action, trigger, last.actor(self.names))
 
     def forget(self, nuki_id: NukiId) -> None:
         """This device is gone."""

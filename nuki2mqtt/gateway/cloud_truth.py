@@ -14,7 +14,7 @@ from nuki2mqtt.gateway.following import MAX_DEVICES, Following
 from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment
 from nuki2mqtt.gateway.web_link import WebLink
 from nuki2mqtt.model.device import NukiId, kind_of
-from nuki2mqtt.model.state import Battery, Snapshot, Source
+from nuki2mqtt.model.state import Battery, Report, Snapshot, Source
 
 _MOST_TEXTS = 64
 
@@ -55,8 +55,26 @@ class CloudTruth:
             following.apply_cloud(said.report, said.time, now, earliest=said.since, is_alone=nuki_id not in bridged)
         elif is_read:
             self._look_again(nuki_id, view, local, now)
-        following.observe(Observation(nuki_id, Source.WEB, state, said.time))
+        if is_read:  # a webhook may be late: what it says of an order is told by the read that it causes
+            following.observe(Observation(nuki_id, Source.WEB, state, said.time))
         return []
+
+    def take_over(self, now: Moment) -> None:
+        """Lead at once where a Bridge has just fallen silent, by what was read after its last word."""
+        for nuki_id in self._following.bridged():
+            view, local = self.devices.view(nuki_id), self._local(nuki_id, now)
+            if view is None or view.state is None or local is None or local.is_vouched or view.time <= local.time:
+                continue
+            if self.knows(nuki_id) and cloud_leads(local, self._side(nuki_id, view, now)):
+                report = Report(
+                    nuki_id=nuki_id,
+                    source=Source.WEB,
+                    device_type=view.device_type,
+                    name=view.name,
+                    firmware=view.firmware,
+                    state=view.state,
+                )
+                self._following.apply_cloud(report, view.time, now, earliest=local.time, is_alone=False)
 
     def _is_stranger(self, view: CloudView, bridged: dict[NukiId, int]) -> bool:
         nuki_id = NukiId(view.smartlock_id & 0xFFFF_FFFF)
@@ -111,11 +129,11 @@ class CloudTruth:
         return is_leading and self.standing(nuki_id, now) is Standing.VOUCHED
 
     def knows(self, nuki_id: NukiId) -> bool:
-        """Whether the account has this device, and it is not another one with the same ID."""
-        view = self.devices.view(nuki_id)
-        if view is None or not view.is_listed:
+        """Whether the account has this device, it is to be followed, and it is not another one with the same ID."""
+        view, following = self.devices.view(nuki_id), self._following
+        if view is None or not view.is_listed or following.is_ignored(nuki_id):
             return False
-        by_bridge = self._following.bridged_type(nuki_id)
+        by_bridge = following.bridged_type(nuki_id)
         return by_bridge is None or kind_of(by_bridge) is kind_of(view.device_type)
 
     def smartlock_id(self, nuki_id: NukiId) -> int | None:

@@ -351,20 +351,26 @@ class Commands:
             command.due = now.monotonic + self._settings.confirm_s
             command.looks = [now.monotonic + look_s for look_s in LOOKS_S]
         elif turn is Turn.NOT_WRITTEN:
-            self._forget_sending(lane, command)
-            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=True)
+            self._not_taken_by_cloud(lane, command, now)
             self._try_again(lane, command, cause or Reason.BRIDGE_UNREACHABLE, now)
         else:
             self._turn(lane, command, turn, cause)
             if turn is Turn.UNKNOWN:
                 self._doubt(command, now)
+            else:
+                self._forget_sending(lane, command)  # after a clear no it will not bring about anything
         self._advance(lane, now)
+
+    def _not_taken_by_cloud(self, lane: Lane, command: Command, now: Moment) -> None:
+        """Nothing of it waits there; what an opening order before it left open stays so if this one does not open."""
+        self._forget_sending(lane, command)
+        if command.facts.opens:
+            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=True)
 
     def _unsent(self, lane: Lane, command: Command, turn: Turn, cause: Reason | None, now: Moment) -> None:
         """It never went out: its read grew too old meanwhile, or the cloud may not be asked for this at all."""
         if command.phase is Phase.SENT:
-            self._forget_sending(lane, command)
-            self._routes.ended_in_cloud(command.nuki_id, now, is_certain=True)
+            self._not_taken_by_cloud(lane, command, now)
             self._turn(lane, command, Turn.NOT_WRITTEN)
         command.link = None
         if turn is not Turn.TOO_LATE:

@@ -37,12 +37,14 @@ class _Rejection:
 class Finding:
     """Searches while a Bridge is dead or there is none at all, and when somebody asks.
 
-    `links` is what is followed, by name. `found` is what the last search brought.
+    `links` is what is followed, by name. `found` is what the last search brought. `has_cloud`: locks are followed
+    without any Bridge, so that finding none is nothing to tell.
     """
 
-    def __init__(self, settings: FindSettings, links: Mapping[str, BridgeLink]) -> None:
+    def __init__(self, settings: FindSettings, links: Mapping[str, BridgeLink], *, has_cloud: bool = False) -> None:
         self.found: tuple[Tried, ...] = ()
         self._settings = settings
+        self._has_cloud = has_cloud
         self._links = links
         self._is_searching = False
         self._is_asked_for = False
@@ -140,7 +142,7 @@ class Finding:
         for link in self._links.values():
             effects += self._look_for(link, now)
         if not self._links:
-            for note in event.notes:
+            for note in () if self._has_cloud else event.notes:
                 effects += self._once(note)
             effects += self._tell_found()
         return effects
@@ -203,7 +205,7 @@ class Finding:
     def _tell_found(self) -> list[Effect]:
         bridges = [tried for tried in join_tried(self.found) if tried.verdict is Verdict.BRIDGE]
         if not bridges:
-            return self._once(bridge_problems.none_found())
+            return [] if self._has_cloud else self._once(bridge_problems.none_found())
         effects: list[Effect] = []
         for tried in bridges:
             place = BridgeSettings(host=tried.candidate.host, port=tried.candidate.port)

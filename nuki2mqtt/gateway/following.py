@@ -79,6 +79,14 @@ class CloudSide(Protocol):
         """The snapshot with what only the cloud says."""
         ...
 
+    def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
+        """Whether the account has this device, as was read lately."""
+        ...
+
+    def refresh(self, now: Moment) -> bool:
+        """Read the account's list soon; False where nothing is asked of the cloud."""
+        ...
+
 
 class Following:
     """All configured Bridges and their devices; where none is configured, those that were paired."""
@@ -98,7 +106,7 @@ class Following:
             one.name: BridgeLink(one.bridge, settings.poll, one.memory, name=one.name, is_learnt=not settings.bridges)
             for one in followed
         }
-        self.finding = Finding(settings.find, self.links)
+        self.finding = Finding(settings.find, self.links, has_cloud=settings.nuki_web.token is not None)
         self.devices = Devices(started)
         self.cloud: CloudSide | None = None
         self.vouching = Vouching(settings.poll.list_s, settings.poll.offline_after_scans)

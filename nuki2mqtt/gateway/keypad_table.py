@@ -10,6 +10,7 @@ from nuki2mqtt.gateway.keypad_results import KeypadResults
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory, KeypadWish, Why, why_of
 from nuki2mqtt.gateway.sync_budget import SyncBudget
 from nuki2mqtt.gateway.vocabulary import Level, Log, Moment
+from nuki2mqtt.model.cloud_device import nuki_id_of
 from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
 from nuki2mqtt.model.keypad_rules import KeypadProblem
@@ -161,7 +162,7 @@ class KeypadTable:
     def warn(self, lane: KeypadLane, wish: KeypadWish, why: str) -> None:
         """Tell the person who reads the log."""
         name = _LIKE_A_CODE.sub("***", wish.name)
-        text = f'the keypad code "{name}" of the device {lane.smartlock_id} is {wish.phase}: {why}'
+        text = f'The keypad code "{name}" of the device {nuki_id_of(lane.smartlock_id)} is {wish.phase}: {why}.'
         self._logs.append(Log(Level.WARNING, text))
 
     def _index(self, wish_id: str, wish: KeypadWish) -> None:

@@ -31,8 +31,8 @@ class KeypadWish:
 
     `auth_id` is the cloud's id, None before a list has shown it. `code` is None where it is left as it is.
     `sent_name` and `sent_code` are those of a creation that may still be carried out. `attempts` counts the writes of
-    this phase that the cloud may have taken. `once`: it is to go when it was used. `revived`: it was created anew
-    after it had turned out never to have been there. `confirmed` is on our wall clock.
+    this phase that the cloud may have taken. `once`: it is to go when it was used. `revived`: it is not
+    created anew any more, as that was done once, or as the log has shown it in use. `confirmed` is on our wall clock.
     """
 
     smartlock_id: int

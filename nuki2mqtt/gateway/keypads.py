@@ -9,6 +9,7 @@ know whether it was sent, looks first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from nuki2mqtt.errors import WebError, WebErrorKind
@@ -159,10 +160,13 @@ class Keypads:
             lane.looks = lane.looks or [now.monotonic + _HINT_S]
 
     def used(self, smartlock_id: int, auth_id: str, now: Moment) -> list[KeypadStep]:
-        """The log says that this entry opened: a one-time code goes."""
+        """The log says that this entry opened: it is on the lock, whatever becomes of it, and a one-time code goes."""
         lane = self._table.lanes.get(smartlock_id)
         for wish_id, wish in () if lane is None else self._table.wishes_of(lane):
-            if lane is not None and wish.once and wish.auth_id == auth_id and wish.phase is KeypadPhase.ACTIVE:
+            if lane is None or wish.auth_id != auth_id:
+                continue
+            self._table.put(lane, wish_id, replace(wish, revived=True))
+            if wish.once and wish.phase is KeypadPhase.ACTIVE:
                 self._table.turn(lane, wish_id, KeypadTurn.ENDED)
                 self._advance(lane, now)
         return self._flush()

@@ -185,6 +185,11 @@ class Requests:
     # --- The verbs ----------------------------------------------------------------------------------------------------
 
     def _refresh(self, question: _Question, order: RequestOrder, now: Moment) -> None:
+        cloud = self._following.cloud
+        is_cloud_asked = cloud is not None and "bridge" not in order.values and cloud.refresh(now)
+        if is_cloud_asked and not self._following.links:
+            self._answer(question, now, data={"bridges": []})
+            return
         for link in self._bridges(order):
             link.ask_list_now(now)
             question.waits_for.add(link.link)
@@ -275,6 +280,11 @@ class Requests:
             raise CannotError(
                 f"a Bridge still lists {nuki_id}, so it would come back at once: remove it from the Bridge in the Nuki"
                 f" app, or set devices.{nuki_id}.ignore to true"
+            )
+        if following.cloud is not None and following.cloud.has_listed(nuki_id, now):
+            raise CannotError(
+                f"the account of Nuki Web still lists {nuki_id}, so it would come back at once: remove it there,"
+                f" or set devices.{nuki_id}.ignore to true"
             )
         self._remove(nuki_id)
         self._answer(question, now, data={"id": str(nuki_id)})

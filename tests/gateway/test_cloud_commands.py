@@ -139,7 +139,7 @@ TURNS = {
     "not_found": "denied bridge_said_no",
     "not_allowed": "denied bridge_said_no",
     "conflict": "denied bridge_said_no",
-    "locked": "denied busy",
+    "locked": "not written busy",
     "upgrade_required": "denied bridge_said_no",
     "too_many": "never written busy",
     "server_error": "unknown no_answer",

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from nuki2mqtt.adapters.time_zones import zone_of
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway.gateway import Gateway
-from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.identity import Identity, Outside
 from nuki2mqtt.gateway.vocabulary import (
     BridgeAnswered,
     BridgeAskedToPair,
@@ -28,7 +29,9 @@ from nuki2mqtt.gateway.vocabulary import (
     CallbackPath,
     CallbackReceived,
     CallBridge,
+    CallWeb,
     ConnectMqtt,
+    DropWeb,
     Effect,
     Event,
     FindBridges,
@@ -44,6 +47,7 @@ from nuki2mqtt.gateway.vocabulary import (
     MqttReceived,
     MqttSubscribed,
     OpenCallbackDoor,
+    OpenWebhookDoor,
     PairBridge,
     Publish,
     ReachBridge,
@@ -52,6 +56,9 @@ from nuki2mqtt.gateway.vocabulary import (
     Stop,
     StopRequested,
     Subscription,
+    WebAnswered,
+    WebhookDoorOpened,
+    WebOrdered,
 )
 from nuki2mqtt.model.secret import Secret
 from nuki2mqtt.protocol.bridge_api import AuthAnswer, AuthRequest, parse_callback, read_response
@@ -60,6 +67,8 @@ from nuki2mqtt.protocol.discovery import Tried
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.simulator.bridge import Ending, SimulatedBridge, SimulatedRequest
 from nuki2mqtt.simulator.house import House
+from nuki2mqtt.simulator.web import SimulatedCloud
+from tests.stories.cloud_path import WebhookDoor, ask
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
 BRIDGE_HOST, BRIDGE_PORT = "192.0.2.10", 8080
@@ -318,11 +327,13 @@ class Process:
         self._paths: tuple[CallbackPath, ...] = ()
         self._places: dict[str, str] = {}  # where it asks a Bridge, if not at its link
         self.searches = 0
+        self.web_sent: list[tuple[float, CallWeb]] = []
+        self.webhooks = WebhookDoor(settings := read_settings(config, read_file=lambda name: name))
+        self._web_under_way: set[int] = set()
         self._order: ConnectMqtt | None = None
         self._timer: float | None = None
         self._dies_before: Callable[[Effect], bool] | None = None
         self._dies_after: Callable[[Effect], bool] | None = None
-        settings = read_settings(config, read_file=lambda name: name)
         identity = Identity(
             instance=disk.instance,
             version="0.1.0",
@@ -330,7 +341,7 @@ class Process:
             started=self.moment,
             in_container=in_container,
         )
-        self.gateway = Gateway(settings, identity, disk.memory)
+        self.gateway = Gateway(settings, identity, disk.memory, Outside(world.entropy, zone_of))
         self.carry_out(self.gateway.begin())
 
     @property
@@ -406,6 +417,14 @@ class Process:
                 self.calls.append(effect)
                 self.sent.append((self.world.now, effect))
                 self._call(effect)
+            case CallWeb():
+                self.web_sent.append((self.world.now, effect))
+                self._call_web(effect)
+            case DropWeb(call_id):
+                self._web_under_way.discard(call_id)
+            case OpenWebhookDoor():
+                self.webhooks.is_open = True
+                self.world.after(0.001, self.deliver, WebhookDoorOpened(self.webhooks.port))
             case ReachBridge(link, host, port):
                 self._places[link] = f"{host}:{port}"
             case FindBridges():
@@ -491,6 +510,28 @@ class Process:
     def _answer(self, call: CallBridge, error: BridgeError, after_s: float) -> None:
         self.world.after(after_s, self.deliver, BridgeAnswered(call.link, call.call_id, error, None))
 
+    def _call_web(self, call: CallWeb) -> None:
+        world = self.world
+        if call.not_after is not None:
+            world.after(0.0, self.deliver, WebOrdered(call.call_id, world.monotonic))
+        self._web_under_way.add(call.call_id)
+        answer, delay_s = ask(world.cloud, call, world.now, world.monotonic)
+        world.after(delay_s, self._web_answered, WebAnswered(call.call_id, answer))
+
+    def _web_answered(self, event: WebAnswered) -> None:
+        if event.call_id in self._web_under_way:
+            self._web_under_way.discard(event.call_id)
+            self.deliver(event)
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> int:
+        """A POST of the cloud, or of whoever says so, to the door for webhooks; gives the status."""
+        if not self.is_alive:
+            return 502  # the reverse proxy's
+        status, event = self.webhooks.take(headers, body, self.world.monotonic)
+        if event is not None:
+            self.deliver(event)
+        return status
+
     def knock(self, url: str, body: bytes) -> bool:
         """A POST to our callback door; whether the path is one of ours."""
         parts = urlsplit(url)
@@ -546,6 +587,8 @@ class World:
         self.house = House(now=START)
         self.bridges: dict[str, SimulatedBridge] = {}
         self.broker = Broker(self)
+        self.cloud: SimulatedCloud | None = None
+        self.holds_posts_s = 0.0
         self.processes: list[Process] = []
         self.holds_callbacks_s = 0.0
         self.announced: list[Tried] = []  # what a search finds
@@ -573,6 +616,10 @@ class World:
 
     def next_number(self) -> int:
         return next(self._numbers)
+
+    def entropy(self, count: int) -> bytes:
+        """No chance at all."""
+        return bytes((self.next_number() * 37 + index * 11) % 251 for index in range(count))
 
     def add_bridge(self, host: str = BRIDGE_HOST, *, hardware_id: int = 0x0A1B2C3D, **options: Any) -> SimulatedBridge:
         bridge = SimulatedBridge(
@@ -651,6 +698,16 @@ class World:
             for callback in bridge.take_callbacks(self.now):
                 delay = max(0.0, callback.due_at - self.now) + self.holds_callbacks_s
                 self.after(delay, self.knock, callback.url, callback.body)
+        for post in [] if self.cloud is None else self.cloud.take_posts():
+            delay = max(0.0, post.due_at - self.now) + self.holds_posts_s
+            self.after(delay, self._deliver_post, post.headers, post.body)
+
+    def _deliver_post(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.post(headers, body)
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> list[int]:
+        """The cloud posts, or whoever says so."""
+        return [process.post(headers, body) for process in self.processes if process.is_alive]
 
     def knock(self, url: str, body: bytes) -> None:
         for process in self.processes:
