@@ -52,7 +52,11 @@ class CloudTruth:
             return self.say_once((f"Nuki Web has more than {MAX_DEVICES} devices; the newest are not followed.",))
         local = self._local(nuki_id, now)
         if local is None or cloud_leads(local, self._side(nuki_id, view, now)):
-            following.apply_cloud(said.report, said.time, now, earliest=said.since, is_alone=nuki_id not in bridged)
+            is_alone = nuki_id not in bridged
+            verdict = following.devices.apply_cloud(
+                CLOUD, said.report, now, time=said.time, changed=view.changed, is_alone=is_alone
+            )
+            following.note_cloud(verdict, now, said.since)
         elif is_read:
             self._look_again(nuki_id, view, local, now)
         following.observe(Observation(nuki_id, Source.WEB, state, said.time))

@@ -433,7 +433,8 @@ class Following:
             reports = [report for report in reports if report.nuki_id not in newcomers[max(room, 0) :]]
         self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
         for report in reports:
-            verdict = self.devices.apply_entry(link.link, report, link.facts.clock, now)
+            may_lead = self.vouching.is_vouched(report.nuki_id, now.monotonic)
+            verdict = self.devices.apply_entry(link.link, report, link.facts.clock, now, may_lead=may_lead)
             if report.state is not None:
                 self._news.append(Observation(report.nuki_id, Source.LIST, report.state, verdict.time))
             if verdict.has_state:
@@ -606,8 +607,9 @@ class Following:
 
     def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether what is shown of a device is fresh, by the word of a Bridge or of the cloud."""
-        is_by_bridge = self.vouching.is_vouched(nuki_id, now.monotonic)
-        return is_by_bridge or (self.cloud is not None and self.cloud.is_vouched(nuki_id, now))
+        if self.cloud is not None and self.devices.link_of(nuki_id) == CLOUD:
+            return self.cloud.is_vouched(nuki_id, now)
+        return self.vouching.is_vouched(nuki_id, now.monotonic)
 
     # --- Beside the cloud ---------------------------------------------------------------------------------------------
 
@@ -616,10 +618,10 @@ class Following:
         listed = [nuki_id for name in self.followed for nuki_id in self.listed.get(name, ())]
         return {nuki_id: self.devices.device_type(nuki_id) for nuki_id in listed if self.devices.knows(nuki_id)}
 
-    def apply_cloud(self, report: Report, time: float, now: Moment, *, earliest: float | None, is_alone: bool) -> None:
-        """Take in what the cloud says as of `time` (monotonic) of a device of which it leads."""
+    def note_cloud(self, verdict: Verdict, now: Moment, earliest: float | None) -> None:
+        """Tell what came of the cloud's word; `earliest`: when it last said otherwise."""
         self._received = now.monotonic
-        self._note(self.devices.apply_cloud(CLOUD, report, now, time=time, is_alone=is_alone), earliest)
+        self._note(verdict, earliest)
 
     def observe(self, seen: Observation) -> None:
         """A report for those who wait for one."""
