@@ -256,7 +256,7 @@ class Cloud:
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""
         is_known = self.truth.knows(nuki_id)
-        by_bridge = ("bridge",) if nuki_id in self._following.bridged() or not is_known else ()
+        by_bridge = ("bridge",) if nuki_id in self._following.bridged.all() or not is_known else ()
         return (*by_bridge, "web") if is_known else by_bridge
 
     def health(self, now: float) -> WebHealth:

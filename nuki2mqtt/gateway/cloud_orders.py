@@ -55,9 +55,9 @@ class CloudOrders:
     def local(self, nuki_id: NukiId, *, is_not_written: bool = False) -> Local:
         """What Bridges are to this lock; `is_not_written`: one of them could not even be connected to, just now."""
         following = self._following
-        if nuki_id in following.bridged():
+        if nuki_id in following.bridged.all():
             return Local.NOT_WRITTEN if is_not_written else Local.UNTRIED
-        has_unheard = any(name not in following.listed for name in following.followed)
+        has_unheard = any(not following.bridged.has_heard(name) for name in following.followed)
         is_open = has_unheard and self._device_type(nuki_id) not in _NEVER_BY_BRIDGE
         return Local.UNDECIDED if is_open else Local.NONE
 

@@ -5,6 +5,7 @@ report of a link of its own, `CLOUD`, so that the same rules make the changes an
 beside a Bridge only fills what that one leaves open, and only as long as the cloud is vouched for.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from nuki2mqtt.gateway.cloud_devices import CloudDevices, CloudReport, CloudView, Standing, Taken
@@ -35,7 +36,7 @@ class CloudTruth:
     def take(self, taken: Taken, now: Moment, *, is_read: bool) -> list[Effect]:
         """Take in what a read or a webhook came to."""
         effects = self.say_once(taken.texts)
-        bridged = self._following.bridged()
+        bridged = self._following.bridged.all()
         for nuki_id in self.devices.strangers(bridged):
             text = f"Nuki Web has a device {nuki_id} of another kind than the Bridge: only the Bridge's is followed."
             effects += self.say_once((text,))
@@ -43,7 +44,7 @@ class CloudTruth:
             effects += self._take(report, bridged, now, is_read=is_read)
         return effects
 
-    def _take(self, said: CloudReport, bridged: dict[NukiId, int], now: Moment, *, is_read: bool) -> list[Effect]:
+    def _take(self, said: CloudReport, bridged: Mapping[NukiId, int], now: Moment, *, is_read: bool) -> list[Effect]:
         following, nuki_id, state = self._following, said.report.nuki_id, said.report.state
         view = self.devices.view(nuki_id)
         if view is None or state is None or following.is_ignored(nuki_id) or self._is_stranger(view, bridged):
@@ -62,7 +63,7 @@ class CloudTruth:
         following.observe(Observation(nuki_id, Source.WEB, state, said.time))
         return []
 
-    def _is_stranger(self, view: CloudView, bridged: dict[NukiId, int]) -> bool:
+    def _is_stranger(self, view: CloudView, bridged: Mapping[NukiId, int]) -> bool:
         nuki_id = NukiId(view.smartlock_id & 0xFFFF_FFFF)
         return nuki_id in bridged and kind_of(bridged[nuki_id]) is not kind_of(view.device_type)
 
@@ -117,7 +118,7 @@ class CloudTruth:
     def knows(self, nuki_id: NukiId) -> bool:
         """Whether the account has this device, and it is not another one with the same ID."""
         view = self.devices.view(nuki_id)
-        return view is not None and view.is_listed and not self._is_stranger(view, self._following.bridged())
+        return view is not None and view.is_listed and not self._is_stranger(view, self._following.bridged.all())
 
     def smartlock_id(self, nuki_id: NukiId) -> int | None:
         """The cloud's number of a device that it knows."""

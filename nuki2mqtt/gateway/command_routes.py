@@ -149,9 +149,7 @@ class CommandRoutes:
         """What is seen of the device now, by the side that gets the order; None if we do not vouch for it."""
         if link == CLOUD:
             return None if self._cloud is None else self._cloud.state_before(nuki_id, now)
-        is_cloud = (
-            self._following.devices.source_of(nuki_id) is Source.WEB
-        )
+        is_cloud = self._following.devices.source_of(nuki_id) is Source.WEB
         if is_cloud or not self._following.vouching.is_vouched(nuki_id, now.monotonic):
             return None
         return self._following.devices.state(nuki_id)

@@ -13,6 +13,7 @@ from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.bridge_jobs import Job, JobKind
 from nuki2mqtt.gateway.bridge_link import BridgeLink
+from nuki2mqtt.gateway.bridged_devices import BridgedDevices
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
@@ -133,6 +134,7 @@ class Following:
         self._told_once: dict[str, None] = {}
         self._news: list[News] = []
         self.listed: dict[str, frozenset[NukiId]] = {}  # the last readable /list of each link
+        self.bridged = BridgedDevices()
         self._remembered: dict[str, BridgeMemory] | None = None  # until an answer or a token may have changed it
 
     # --- Switching ----------------------------------------------------------------------------------------------------
@@ -166,6 +168,7 @@ class Following:
         self._events.clear()
         self._news.clear()
         self.listed.clear()
+        self.bridged.clear()
         self.devices.forget_reports()
         self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
         for link in self.links.values():
@@ -403,6 +406,7 @@ class Following:
 
     def _retire(self, link: BridgeLink, living: BridgeLink) -> list[Effect]:
         self._retired.add(link.link)
+        self.bridged.retire(link.link)
         link.facts.view = None
         text = bridge_problems.followed_elsewhere(link.bridge_id, link.place.link, living.place.link)
         return link.end_contact(text)
@@ -446,6 +450,8 @@ class Following:
             if verdict.told_first_by_list and link.lease == "held":
                 self.watches[link.link].told_by_list(verdict.nuki_id, now.monotonic)
             effects += self._take(link, verdict, now)
+        types = {report.nuki_id: self.devices.device_type(report.nuki_id) for report in reports}
+        self.bridged.listed(link.link, types, now.monotonic, is_complete=not answer.broken)
         return effects
 
     def _read(self, link: BridgeLink, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
@@ -556,6 +562,7 @@ class Following:
     def forget_device(self, nuki_id: NukiId) -> None:
         """A person has removed it; a Bridge that lists it again brings it back as a newcomer."""
         self.devices.remove(nuki_id)
+        self.bridged.forget(nuki_id)
         self._snapshots.pop(nuki_id, None)
         self._filled.pop(nuki_id, None)
         self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
@@ -612,11 +619,6 @@ class Following:
         return self.vouching.is_vouched(nuki_id, now.monotonic)
 
     # --- Beside the cloud ---------------------------------------------------------------------------------------------
-
-    def bridged(self) -> dict[NukiId, int]:
-        """The devices that a Bridge has listed last, with their types."""
-        listed = [nuki_id for name in self.followed for nuki_id in self.listed.get(name, ())]
-        return {nuki_id: self.devices.device_type(nuki_id) for nuki_id in listed if self.devices.knows(nuki_id)}
 
     def note_cloud(self, verdict: Verdict, now: Moment, earliest: float | None) -> None:
         """Tell what came of the cloud's word; `earliest`: when it last said otherwise."""

@@ -1,0 +1,44 @@
+"""Commands by the cloud in a whole gateway: what may go there, what proves that they were carried out."""
+
+from nuki2mqtt.protocol.bridge_api import ListAnswer
+from tests.gateway.builders import LINK, LOCKED, entry, state
+from tests.gateway.cloud_site import CloudSite, twin, wifi
+
+STUDIO = "studio"
+
+
+# --- what a Bridge knows does not go there ---
+
+
+def test_one_list_without_the_lock_sends_nothing_to_the_cloud() -> None:
+    site = CloudSite.with_cloud(twin(state(1)), seconds=20)
+    site.lists[LINK] = ()
+    site.wait(70)
+    site.set("unlock")
+    site.wait(1)
+
+    assert (site.web_orders, site.sent) == ([], [])
+    site.lists[LINK] = (entry(LOCKED, -3600),)
+    site.wait(60)
+    assert site.web_orders == []
+
+
+def test_a_lock_that_left_its_bridge_goes_by_the_cloud_in_the_end() -> None:
+    site = CloudSite.with_cloud(twin(state(1)), seconds=20)
+    site.lists[LINK] = ()
+    site.wait(700)
+    site.set("unlock")
+    site.wait(1)
+
+    assert len(site.web_orders) == 1
+
+
+def test_an_unreadable_first_list_leaves_it_undecided() -> None:
+    site = CloudSite.with_cloud(wifi(1), infos={}, seconds=3)
+    following = site.hand.gateway._following
+    following.bridged.clear()
+    link = following.links[LINK]
+    following._listed(link, ListAnswer((), ("an entry without an ID",)), site.hand.moment)
+    site.set("unlock", to=STUDIO)
+
+    assert site.web_orders == []
