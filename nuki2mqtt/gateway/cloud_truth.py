@@ -60,7 +60,8 @@ class CloudTruth:
             following.note_cloud(verdict, now, said.since)
         elif is_read:
             self._look_again(nuki_id, view, local, now)
-        following.observe(Observation(nuki_id, Source.WEB, state, said.time))
+        if is_read:  # a webhook may be late, forged or a repeat: it proves nothing
+            following.observe(Observation(nuki_id, Source.WEB, state, said.time))
         return []
 
     def _is_stranger(self, view: CloudView, bridged: Mapping[NukiId, int]) -> bool:

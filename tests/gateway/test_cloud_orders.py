@@ -1,10 +1,13 @@
 """Commands by the cloud in a whole gateway: what may go there, what proves that they were carried out."""
 
 from nuki2mqtt.protocol.bridge_api import ListAnswer
+from nuki2mqtt.protocol.web_api import DeviceActionRequest
+from nuki2mqtt.protocol.webhooks import DeviceHook, WebhookFeature
 from tests.gateway.builders import LINK, LOCKED, entry, state
 from tests.gateway.cloud_site import CloudSite, twin, wifi
 
 STUDIO = "studio"
+STATUS = WebhookFeature.DEVICE_STATUS
 
 
 # --- what a Bridge knows does not go there ---
@@ -42,3 +45,36 @@ def test_an_unreadable_first_list_leaves_it_undecided() -> None:
     site.set("unlock", to=STUDIO)
 
     assert site.web_orders == []
+
+
+# --- evidence ---
+
+
+def test_a_late_webhook_confirms_nothing_and_releases_nothing() -> None:
+    site = CloudSite.with_cloud(wifi(1))
+    site.set({"action": "unlock", "transaction": "a"}, to=STUDIO)
+    site.answer_web(DeviceActionRequest)
+    site.wait(0.3)
+    site.hook(DeviceHook(STATUS, wifi(3)))
+    site.wait(5)
+
+    assert site.told(STUDIO) == [("accepted", None)]
+    assert site.shows("state", "stale", to=STUDIO) == ("locked", False)
+    site.set({"action": "unlock", "transaction": "b"}, to=STUDIO)
+    site.wait(1)
+    assert (len(site.web_orders), site.told(STUDIO)[-1]) == (1, ("refused", "busy"))
+    site.wait(120)
+    site.set({"action": "unlatch", "transaction": "c"}, to=STUDIO)
+    assert (len(site.web_orders), site.told(STUDIO)[-1]) == (1, ("refused", "busy"))
+
+
+def test_the_read_that_a_webhook_brings_confirms() -> None:
+    site = CloudSite.with_cloud(wifi(1))
+    site.set("unlock", to=STUDIO)
+    site.answer_web(DeviceActionRequest)
+    site.wait(0.3)
+    site.have(wifi(3))
+    site.hook(DeviceHook(STATUS, wifi(3)))
+    site.wait(1)
+
+    assert site.told(STUDIO) == [("accepted", None), ("confirmed", "target")]
