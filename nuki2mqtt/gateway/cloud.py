@@ -83,6 +83,7 @@ class Cloud:
         self._has_webhooks = own.webhook.secret is not None
         self._is_door_asked_for = False
         self._calls: dict[int, NukiId] = {}  # orders under way
+        self._confirming: dict[NukiId, int] = {}  # the last read of what a webhook said
         self._effects_of_reads: list[Effect] = []
         following.cloud = self
 
@@ -109,6 +110,7 @@ class Cloud:
         self.history.clear()
         self.desk.deactivate()
         self._calls.clear()
+        self._confirming.clear()
         return effects
 
     def release(self) -> None:
@@ -166,10 +168,13 @@ class Cloud:
         return []
 
     def _read(self, nuki_id: NukiId, now: Moment) -> None:
-        """Read one device, as only a webhook said something of it."""
-        number = self.truth.smartlock_id(nuki_id)
-        if number is not None:
-            self._asks.ask(DeviceRequest(number), self._device_read, now)
+        """Read one device, as only a webhook said something of it; one read is enough for all that wait for it."""
+        number, waiting = self.truth.smartlock_id(nuki_id), self._confirming.get(nuki_id)
+        if number is None or (waiting is not None and self.link.is_waiting(waiting)):
+            return
+        ask_id = self._asks.ask(DeviceRequest(number), self._device_read, now)
+        if ask_id is not None:
+            self._confirming[nuki_id] = ask_id
 
     def _device_read(self, ended: WebEnded, now: Moment) -> None:
         if isinstance(ended.answer, DeviceAnswer) and ended.sent is not None:
@@ -266,5 +271,6 @@ class Cloud:
     def forget(self, nuki_id: NukiId) -> None:
         """A person has removed this device, or it is gone."""
         self.truth.forget(nuki_id)
+        self._confirming.pop(nuki_id, None)
         self.orders.forget(nuki_id)
         self.history.forget(nuki_id)

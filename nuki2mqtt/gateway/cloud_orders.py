@@ -33,6 +33,7 @@ READ_PATIENCE_S = 40.0
 _NEVER_BY_BRIDGE = frozenset({5})  # a type that cannot be paired with any Bridge
 _MINUTES_AFTER_CRASH_S = 600.0
 _WAIT = Route(Way.WAIT)
+_TOO_MANY = WebError(WebErrorKind.TOO_MANY, "too much waits for the cloud")
 
 
 class CloudOrders:
@@ -157,12 +158,13 @@ class CloudOrders:
             self._ordered[nuki_id] = ask_id
 
     def _order_ended(self, nuki_id: NukiId, action: Action, ended: WebEnded) -> None:
-        error = ended.answer if isinstance(ended.answer, WebError) else None
+        answer = _TOO_MANY if ended.ask_id is None else ended.answer  # refused at once: asking again would be, too
+        error = answer if isinstance(answer, WebError) else None
         if error is not None and self.abilities.refused(nuki_id, action, error):
             text = f"Device {nuki_id} cannot be told {action} by the cloud: it is not offered any more."
             self._effects.append(Log(Level.WARNING, text))
         was_sent = ended.sent is not None and (error is None or error.kind is not WebErrorKind.TOO_LATE)
-        self._following.tell(CloudOrderEnded(nuki_id, ended.answer, was_sent, ended.received))
+        self._following.tell(CloudOrderEnded(nuki_id, answer, was_sent, ended.received))
 
     def withdraw(self, nuki_id: NukiId) -> None:
         """Do not send what waits for this device."""

@@ -1,10 +1,18 @@
 """Commands by the cloud in a whole gateway: what may go there, what proves that they were carried out."""
 
+from nuki2mqtt.gateway.cloud_commands import turn_of
+from nuki2mqtt.gateway.command_life import Turn
+from nuki2mqtt.gateway.news import CloudOrderEnded
+from nuki2mqtt.gateway.web_jobs import MOST_WAITING
+from nuki2mqtt.model.action import Action
+from nuki2mqtt.model.cloud_device import smartlock_id_of
+from nuki2mqtt.model.command import Reason
 from nuki2mqtt.protocol.bridge_api import ListAnswer
-from nuki2mqtt.protocol.web_api import DeviceActionRequest
+from nuki2mqtt.protocol.web_api import AuthorizationListRequest, DeviceActionRequest, DeviceRequest
 from nuki2mqtt.protocol.webhooks import DeviceHook, WebhookFeature
 from tests.gateway.builders import LINK, LOCKED, entry, state
-from tests.gateway.cloud_site import CloudSite, twin, wifi
+from tests.gateway.cloud_desk import LOCK_ID
+from tests.gateway.cloud_site import WIFI, CloudSite, twin, wifi
 
 STUDIO = "studio"
 STATUS = WebhookFeature.DEVICE_STATUS
@@ -78,3 +86,51 @@ def test_the_read_that_a_webhook_brings_confirms() -> None:
     site.wait(1)
 
     assert site.told(STUDIO) == [("accepted", None), ("confirmed", "target")]
+
+
+# --- a full queue ---
+
+
+def full() -> CloudSite:
+    """So much waits for the cloud that nothing more is taken."""
+    site = CloudSite.with_cloud(wifi(1), holds={AuthorizationListRequest}, seconds=30)
+    link = site.web_side.link
+    link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
+    site.take(link.handle_timer(site.hand.moment))
+    for _ in range(MOST_WAITING):
+        link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
+    assert link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment) is None
+    return site
+
+
+def test_an_order_goes_out_however_much_waits() -> None:
+    site = full()
+    site.set("unlock", to=STUDIO)
+    site.wait(3)
+
+    assert [call.request for call in site.web_orders] == [DeviceActionRequest(smartlock_id_of(4, WIFI), 1)]
+
+
+def test_an_order_that_is_refused_at_once_ends_busy() -> None:
+    site = CloudSite.with_cloud(wifi(1))
+    orders, told = site.web_side.orders, site.hand.gateway._following
+    site.web_side.link._is_active = False
+    orders.order(WIFI, Action.UNLOCK, site.hand.monotonic, site.hand.monotonic + 10, site.hand.moment)
+    site.web_side._asks.tell(site.hand.moment)
+
+    ended = [news for news in told.take_news() if isinstance(news, CloudOrderEnded)]
+    assert [turn_of(news.answer) for news in ended] == [(Turn.NEVER_WRITTEN, Reason.BUSY)]
+
+
+def test_a_flood_of_webhooks_about_one_lock_brings_one_read_more() -> None:
+    site = CloudSite.with_cloud(wifi(1), holds={DeviceRequest})
+    before = len(site.web)
+    for code in [3, 1] * 20:
+        site.hook(DeviceHook(STATUS, wifi(code)))
+        site.tick()
+    assert [name for _, name in site.web[before:]] == ["Device"]
+    site.holds.clear()
+    site.answer_web(DeviceRequest)
+    site.wait(5)
+
+    assert [name for _, name in site.web[before:] if name == "Device"] == ["Device", "Device"]
