@@ -264,6 +264,6 @@ class CloudDevices:
         view = self._views.get(nuki_id)
         if view is None or not view.is_listed:
             return Sight.ABSENT
-        if view.read is None or now - view.read > FRESH_S:
+        if view.read is None or now >= view.read + FRESH_S:
             return Sight.OLD
         return Sight.ONLINE if view.facts.server_state is ServerState.OK else Sight.OFFLINE

@@ -1,6 +1,7 @@
 """Commands by the cloud in a whole gateway: what may go there, what proves that they were carried out."""
 
-from nuki2mqtt.gateway.cloud_commands import turn_of
+from nuki2mqtt.errors import WebError, WebErrorKind
+from nuki2mqtt.gateway.cloud_commands import FRESH_S, Sight, turn_of
 from nuki2mqtt.gateway.command_life import Turn
 from nuki2mqtt.gateway.news import CloudOrderEnded
 from nuki2mqtt.gateway.web_jobs import MOST_WAITING
@@ -134,3 +135,24 @@ def test_a_flood_of_webhooks_about_one_lock_brings_one_read_more() -> None:
     site.wait(5)
 
     assert [name for _, name in site.web[before:] if name == "Device"] == ["Device", "Device"]
+
+
+# --- an order and its read ---
+
+
+def test_at_the_very_moment_when_the_read_is_too_old_it_is_made_again() -> None:
+    site = CloudSite.with_cloud(wifi(1), seconds=0)
+    view = site.web_side.truth.devices.view(WIFI)
+    assert view is not None
+    assert view.read is not None
+    site.wait(8)
+    link = site.web_side.link
+    site.failing[AuthorizationListRequest] = WebError(WebErrorKind.TOO_MANY, "as told", retry_after_s=60)
+    link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
+    site.take(link.handle_timer(site.hand.moment))
+    site.set("unlock", to=STUDIO)
+    site.hand.monotonic = view.read + FRESH_S
+    site.tick()
+
+    assert site.web_orders == []
+    assert site.web_side.truth.devices.sight(WIFI, site.hand.monotonic) is Sight.OLD
