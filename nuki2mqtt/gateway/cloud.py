@@ -221,6 +221,7 @@ class Cloud:
         for _ in range(_MOST_ROUNDS):
             for poll in self._asks.tell(now):
                 effects += self._polled(poll, now)
+            self.desk.hear_devices(self.truth.devices.take_heard(), now)
             for used in self.history.take_used():
                 self.desk.used(used.smartlock_id, used.auth_id, now)
             if not self._asks.has_ends:
@@ -242,7 +243,6 @@ class Cloud:
         self.history.stirred(taken.stirred, now)
         devices = frozenset(device.report.nuki_id for device in answer.devices)
         self.history.told_by_state(devices)
-        self.desk.hear_devices(answer.devices, now)
         self._following.tell(ListEnded(CLOUD, devices, is_complete=answer.is_complete))
         return effects
 

@@ -134,8 +134,8 @@ class KeypadDesk:
     # --- What the cloud says ------------------------------------------------------------------------------------------
 
     def hear_devices(self, devices: tuple[CloudDevice, ...], now: Moment) -> None:
-        """Devices of the account as they were just read."""
-        if self._keypads is None:
+        """Devices of the account as the cloud just said, by whatever way; without their states."""
+        if self._keypads is None or not devices:
             return
         self._do(self._keypads.hear_devices(devices, now), now)
         for device in devices:

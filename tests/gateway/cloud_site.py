@@ -25,6 +25,7 @@ from nuki2mqtt.gateway.vocabulary import (
 )
 from nuki2mqtt.model.cloud_device import CloudDevice, CloudFacts
 from nuki2mqtt.model.device import NukiId
+from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.model.state import DeviceState, Report
 from nuki2mqtt.protocol.web_api import (
     ActivityAnswer,
@@ -48,6 +49,7 @@ from tests.gateway.site import Site, failure
 WIFI = NukiId(0x0C0C0C0C)
 CLOUD_CONFIG = CONFIG + "nuki_web:\n  token: webtokenwebtoken\n  log: true\n"
 BAD_GATEWAY = WebError(WebErrorKind.SERVER_ERROR, "as told")
+OWNER = Authorization(id="5f" * 12, type=0, name="Ada")
 ONLINE, OFFLINE = CloudFacts(server_state_code=0), CloudFacts(server_state_code=4)
 
 
@@ -66,6 +68,7 @@ class CloudSite(Site):
     """`web` is what the cloud was asked and when; `failing` how a kind of request fails."""
 
     cloud: dict[NukiId, CloudDevice] = field(default_factory=dict)
+    authorizations: tuple[Authorization, ...] = (OWNER,)
     holds: set[type] = field(default_factory=set)
     failing: dict[type, WebError] = field(default_factory=dict)
     web: list[tuple[float, str]] = field(default_factory=list)
@@ -153,7 +156,7 @@ class CloudSite(Site):
             case ActivityRequest():
                 return ActivityAnswer(())
             case AuthorizationListRequest():
-                return AuthorizationListAnswer(())
+                return AuthorizationListAnswer(self.authorizations)
             case _:
                 return DoneAnswer()
 
