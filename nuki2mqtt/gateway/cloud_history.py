@@ -23,7 +23,7 @@ from nuki2mqtt.model.activity import Activity
 from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
 from nuki2mqtt.model.event import EventType, StateChange
 from nuki2mqtt.model.keypad import Authorization
-from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Deed
+from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Deed, Source
 from nuki2mqtt.protocol.web_api import (
     ActivityAnswer,
     ActivityRequest,
@@ -57,14 +57,17 @@ class CloudHistory:
         self._used: list[Used] = []
         self._names_asked: dict[NukiId, float] = {}
         self._modes: dict[NukiId, int] = {}
+        self._told_locally: set[NukiId] = set()  # those whose last change was told by a Bridge
 
     # --- What is seen -------------------------------------------------------------------------------------------------
 
     def hear(self, news: Iterable[News], now: Moment) -> None:
         """Take in what was seen, by whomever."""
-        if not self._is_wanted:
-            return
         for item in news:
+            if isinstance(item, Happening):
+                self._note_teller(item)
+            if not self._is_wanted:
+                continue
             match item:
                 case Happening():
                     self._happened(item, now)
@@ -72,6 +75,13 @@ class CloudHistory:
                     self._observed(item, now)
                 case _:
                     pass
+
+    def _note_teller(self, item: Happening) -> None:
+        if item.event.event_type is EventType.STATE_CHANGED:
+            note = self._told_locally.discard if item.event.source is Source.WEB else self._told_locally.add
+            note(item.nuki_id)
+            if not self._is_wanted:  # nobody will say who that was
+                self.attribution.forget(item.nuki_id)
 
     def _happened(self, item: Happening, now: Moment) -> None:
         event, nuki_id = item.event, item.nuki_id
@@ -109,8 +119,13 @@ class CloudHistory:
                 self.attribution.stirred(nuki_id, now)
 
     def told_by_state(self, nuki_ids: Iterable[NukiId]) -> None:
-        """The cloud was read: it may say what happened last to these, as far as it knows of the last change."""
+        """The cloud was read: it may say what happened last to these, as far as it knows of the last change.
+
+        Of a change that a Bridge told it may not know yet: what it says then is about an older one.
+        """
         for nuki_id in nuki_ids:
+            if nuki_id in self._told_locally:
+                continue
             view = self._truth.devices.view(nuki_id)
             if view is not None and view.facts.last_action_code is not None and self._truth.agrees(nuki_id):
                 self.attribution.told_by_state(nuki_id, view.last_action, view.trigger)
@@ -204,6 +219,7 @@ class CloudHistory:
         """This device is gone."""
         self.attribution.forget(nuki_id)
         self._modes.pop(nuki_id, None)
+        self._told_locally.discard(nuki_id)
 
     def clear(self) -> None:
         """Another gateway owns the base."""
@@ -211,6 +227,7 @@ class CloudHistory:
         self._findings.clear()
         self._used.clear()
         self._modes.clear()
+        self._told_locally.clear()
 
 
 def _wall(now: Moment, monotonic: float) -> datetime:
