@@ -4,6 +4,7 @@ Only where `nuki_web.log` is on. Names are learnt from every list of authorizati
 is kept.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.findings import Finding, LogWish
 from nuki2mqtt.gateway.log_matching import is_done
 from nuki2mqtt.gateway.news import Happening, News
+from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
@@ -44,6 +46,14 @@ class Used:
     auth_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something to be told, and when we came to know it (monotonic seconds)."""
+
+    finding: Finding
+    received: float
+
+
 class CloudHistory:
     """The changes of all devices, and the log's word on them. `started` is the process's start."""
 
@@ -53,7 +63,8 @@ class CloudHistory:
         self._asks = asks
         self._truth = truth
         self._is_wanted = is_wanted
-        self._findings: list[Finding] = []
+        self._findings: deque[Found] = deque()
+        self.findings_dropped = 0
         self._used: list[Used] = []
         self._names_asked: dict[NukiId, float] = {}
         self._modes: dict[NukiId, int] = {}
@@ -134,7 +145,7 @@ class CloudHistory:
         """A webhook brought an entry of a log."""
         if self._is_wanted and self._truth.knows(activity.nuki_id):
             self._note_use((activity,))
-            self._findings += self.attribution.heard(activity, self.names, now)
+            self._keep(self.attribution.heard(activity, self.names, now), now)
 
     def hear_authorizations(self, listing: Iterable[Authorization]) -> None:
         """Somebody has read a list of them: the names are kept, without what opens."""
@@ -152,14 +163,14 @@ class CloudHistory:
             self._read(wish, now)
         for nuki_id in self.attribution.wants_names:
             self._ask_names(nuki_id, now)
-        self._findings += self.attribution.take_named(self.names, now)
+        self._keep(self.attribution.take_named(self.names, now), now)
         self.attribution.handle_timer(now)
 
     def _read(self, wish: LogWish, now: Moment) -> None:
         nuki_id, number = wish.nuki_id, self._truth.smartlock_id(wish.nuki_id)
         if number is None:
             gone = WebError(WebErrorKind.NOT_FOUND, "not in the account")
-            self._findings += self.attribution.read_ended(nuki_id, gone, self.names, now)
+            self._keep(self.attribution.read_ended(nuki_id, gone, self.names, now), now)
             return
 
         def then(ended: WebEnded, now: Moment) -> None:
@@ -168,7 +179,7 @@ class CloudHistory:
                 self._note_use(answer.activities)
             elif not isinstance(answer, WebError):
                 answer = WebError(WebErrorKind.UNREADABLE)
-            self._findings += self.attribution.read_ended(nuki_id, answer, self.names, now)
+            self._keep(self.attribution.read_ended(nuki_id, answer, self.names, now), now)
 
         self._asks.ask(ActivityRequest(number, since=wish.since), then, now, not_after=wish.not_after)
 
@@ -188,7 +199,7 @@ class CloudHistory:
         def then(ended: WebEnded, now: Moment) -> None:
             if isinstance(ended.answer, AuthorizationListAnswer):
                 self.hear_authorizations(ended.answer.authorizations)
-                self._findings += self.attribution.take_named(self.names, now)
+                self._keep(self.attribution.take_named(self.names, now), now)
 
         self._asks.ask(AuthorizationListRequest(number), then, now)
 
@@ -198,9 +209,17 @@ class CloudHistory:
 
     # --- What comes of it ---------------------------------------------------------------------------------------------
 
-    def take_findings(self) -> list[Finding]:
+    def _keep(self, findings: list[Finding], now: Moment) -> None:
+        for one in findings:
+            if len(self._findings) >= MAX_EVENTS:
+                self._findings.popleft()
+                self.findings_dropped += 1
+            self._findings.append(Found(one, now.monotonic))
+
+    def take_findings(self) -> list[Found]:
         """What is to be told since the last call, in order."""
-        findings, self._findings = self._findings, []
+        findings = list(self._findings)
+        self._findings.clear()
         return findings
 
     def take_used(self) -> list[Used]:

@@ -145,11 +145,12 @@ class Telling:
 
     def _tell_cloud(self, cloud: Cloud, now: Moment) -> None:
         cloud.desk.show()
-        for finding in cloud.history.take_findings():
+        for found in cloud.history.take_findings():
+            finding = found.finding
             device = self._topics.known.get(finding.nuki_id)
             if device is not None:
                 payload = render_finding(finding.event_type, finding.activity, cloud.history.names, now.wall)
-                self._projection.tell(device.topic, payload, now.monotonic, is_old=finding.is_old)
+                self._projection.tell(device.topic, payload, found.received, is_old=finding.is_old)
 
     def _listings(self, following: Following, taking: Taking) -> tuple[DeviceListing, ...]:
         """All devices that this process has seen."""
@@ -187,12 +188,16 @@ class Telling:
             protocol=session.protocol,
             connections_lost=session.losses,
             events_waiting=self._publications.events_waiting,
-            events_dropped=self._publications.events_dropped + following.events_dropped,
+            events_dropped=self._events_dropped(following),
             state_file=state_file,
             needs_pairing=following.needs_pairing,
             command_clock_skew_s=None if taking.clock_skew_s is None else round(taking.clock_skew_s),
             cloud=None if self._cloud is None else cloud_health(self._cloud.health(now.monotonic)),
         )
+
+    def _events_dropped(self, following: Following) -> int:
+        findings = 0 if self._cloud is None else self._cloud.history.findings_dropped
+        return self._publications.events_dropped + following.events_dropped + findings
 
     def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
         """How one Bridge fares; the same object as long as nothing of it differs, as after most events."""

@@ -1,10 +1,16 @@
 """Who did what in a whole gateway: what the cloud's state and log bring, and when it is told."""
 
+import json
+
 import pytest
 
+from nuki2mqtt.gateway.publications import MAX_EVENTS
+from nuki2mqtt.gateway.vocabulary import MqttConnected, MqttSubscribed, Publish
+from nuki2mqtt.model.activity import Activity
 from nuki2mqtt.model.cloud_device import CloudFacts
-from tests.gateway.builders import state
-from tests.gateway.cloud_site import CLOUD_CONFIG, CloudSite, twin, wifi
+from nuki2mqtt.protocol.webhooks import ActivityHook
+from tests.gateway.builders import Hand, only, state, wall
+from tests.gateway.cloud_site import CLOUD_CONFIG, WIFI, CloudSite, twin, wifi
 
 STUDIO = "studio"
 LOCKED_BY_HAND = CloudFacts(server_state_code=0, last_action_code=2, trigger_code=2)
@@ -32,3 +38,58 @@ def test_of_a_change_that_the_cloud_told_its_state_knows_the_trigger() -> None:
     site.wait(130)
 
     assert site.shows("state", "last_action", "trigger", to=STUDIO) == ("locked", "lock", "button")
+
+
+# --- what only the log tells, while there is no broker ---
+
+
+def refused(number: int, at: float) -> Activity:
+    """A keypad refused a code."""
+    return Activity(
+        id=f"row{number}",
+        nuki_id=WIFI,
+        device_type=4,
+        at=wall(at),
+        action_code=1,
+        trigger_code=255,
+        completion_code=224,
+        source_code=1,
+        name="",
+    )
+
+
+def before_the_broker(*activities: Activity) -> CloudSite:
+    """There was no broker since the start, for two hours after these were heard."""
+    site = CloudSite(Hand.with_config(CLOUD_CONFIG), has_broker=False)
+    site.have(wifi(1))
+    site.wait(60)
+    site.hook(*(ActivityHook(one) for one in activities))
+    site.wait(7200)
+    return site
+
+
+def greet(site: CloudSite) -> None:
+    site.has_broker = True
+    site.take(site.hand.tell(MqttConnected("5")))
+    site.take(site.hand.tell(MqttSubscribed()))
+    site.wait(0.2)
+    site.reconnect()
+    site.wait(5)
+
+
+def test_what_was_found_before_the_first_broker_came_is_told_as_late() -> None:
+    site = before_the_broker(refused(1, 58))
+    greet(site)
+
+    assert (site.happened(STUDIO), site.happened_late(STUDIO)) == ([], ["code_refused"])
+
+
+def test_what_is_found_while_there_is_no_broker_is_bounded_and_counted() -> None:
+    site = before_the_broker(*(refused(number, 30 + number / 100) for number in range(MAX_EVENTS + 7)))
+    history = site.web_side.history
+
+    assert (len(history._findings), history.findings_dropped) == (MAX_EVENTS, 7)
+    assert history._findings[0].finding.activity.id == "row7"
+    greet(site)
+    health = next(one for one in reversed(only(site.effects, Publish)) if one.topic == "nuki2mqtt/gateway/health")
+    assert json.loads(health.payload)["broker"]["events_dropped"] == 7
