@@ -31,7 +31,6 @@ from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, Device
 READ_AGAIN_S = 2.0
 READ_PATIENCE_S = 40.0
 _NEVER_BY_BRIDGE = frozenset({5})  # a type that cannot be paired with any Bridge
-_MINUTES_AFTER_CRASH_S = 600.0
 _WAIT = Route(Way.WAIT)
 _TOO_MANY = WebError(WebErrorKind.TOO_MANY, "too much waits for the cloud")
 
@@ -194,9 +193,11 @@ class CloudOrders:
             self.holds.begin(nuki_id, now.monotonic)
 
     def left_open(self, entry: JournalEntry, now: Moment) -> None:
-        """What a former process ordered may still wait in the cloud."""
-        age_s = (now.wall - entry.accepted).total_seconds()
-        if entry.by_cloud and entry.opens and entry.may_have_acted and age_s < _MINUTES_AFTER_CRASH_S:
+        """What a former process ordered may still wait in the cloud, from now on: how old it is nobody knows for sure.
+
+        What is old for certain is not in the journal any more.
+        """
+        if entry.by_cloud and entry.opens and entry.may_have_acted:
             self.holds.begin(entry.device, now.monotonic)
 
     def take_effects(self) -> list[Effect]:

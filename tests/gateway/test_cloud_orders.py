@@ -1,9 +1,15 @@
 """Commands by the cloud in a whole gateway: what may go there, what proves that they were carried out."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.cloud_commands import FRESH_S, Sight, turn_of
 from nuki2mqtt.gateway.command_life import Turn
 from nuki2mqtt.gateway.news import CloudOrderEnded
+from nuki2mqtt.gateway.vocabulary import Memory
 from nuki2mqtt.gateway.web_jobs import MOST_WAITING
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.cloud_device import smartlock_id_of
@@ -11,7 +17,7 @@ from nuki2mqtt.model.command import Reason
 from nuki2mqtt.protocol.bridge_api import ListAnswer
 from nuki2mqtt.protocol.web_api import AuthorizationListRequest, DeviceActionRequest, DeviceRequest
 from nuki2mqtt.protocol.webhooks import DeviceHook, WebhookFeature
-from tests.gateway.builders import LINK, LOCKED, entry, state
+from tests.gateway.builders import LINK, LOCKED, entry, state, wall
 from tests.gateway.cloud_desk import LOCK_ID
 from tests.gateway.cloud_site import WIFI, CloudSite, twin, wifi
 
@@ -156,3 +162,62 @@ def test_at_the_very_moment_when_the_read_is_too_old_it_is_made_again() -> None:
 
     assert site.web_orders == []
     assert site.web_side.truth.devices.sight(WIFI, site.hand.monotonic) is Sight.OLD
+
+
+# --- after a restart ---
+
+
+def restarted(site: CloudSite, *, memory: Memory | None = None, after_s: float = 30) -> CloudSite:
+    return CloudSite.with_cloud(wifi(1), memory=memory or site.memory, started=site.hand.now + after_s, seconds=5)
+
+
+def ordered() -> CloudSite:
+    """An opening order was taken by the cloud."""
+    site = CloudSite.with_cloud(wifi(1))
+    site.set("unlock", to=STUDIO)
+    site.answer_web(DeviceActionRequest)
+    return site
+
+
+def test_after_a_restart_a_confirmed_opening_holds_nothing() -> None:
+    site = ordered()
+    site.have(wifi(3))
+    site.wait(4)
+    assert site.told(STUDIO)[-1] == ("confirmed", "target")
+    again = restarted(site)
+    again.set("unlatch", to=STUDIO)
+
+    assert again.told(STUDIO) == [("accepted", None)]
+
+
+@pytest.mark.parametrize("accepted", [wall(3), wall(-86_400), wall(86_400), datetime(1970, 1, 1, tzinfo=UTC)])
+def test_an_opening_that_was_left_open_holds_whatever_the_clock_said_then(accepted: datetime) -> None:
+    site = ordered()
+    journal = {key: replace(entry, accepted=accepted) for key, entry in site.memory.journal.items()}
+    again = restarted(site, memory=replace(site.memory, journal=journal))
+    again.set("unlatch", to=STUDIO)
+    assert (again.web_orders, again.told(STUDIO)) == ([], [("unconfirmed", "restarted"), ("refused", "busy")])
+
+    again.wait(121)
+    again.set("unlatch", to=STUDIO)
+    again.wait(3)
+    assert len(again.web_orders) == 1
+
+
+def test_an_unconfirmed_opening_holds_after_a_restart_too() -> None:
+    site = ordered()
+    site.wait(70)
+    assert site.told(STUDIO)[-1][0] == "unconfirmed"
+    again = restarted(site)
+    again.set("unlatch", to=STUDIO)
+
+    assert again.told(STUDIO) == [("refused", "busy")]
+
+
+def test_an_old_opening_holds_nothing() -> None:
+    site = ordered()
+    site.wait(70)
+    again = restarted(site, after_s=601)
+    again.set("unlatch", to=STUDIO)
+
+    assert again.told(STUDIO) == [("accepted", None)]
