@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
-from nuki2mqtt.gateway.cloud_truth import CloudTruth
+from nuki2mqtt.gateway.cloud_truth import CloudTruth, fill
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.keypad_desk import KeypadDesk, Zones
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
@@ -83,6 +83,7 @@ class Cloud:
         self._has_webhooks = own.webhook.secret is not None
         self._is_door_asked_for = False
         self._calls: dict[int, NukiId] = {}  # orders under way
+        self._filled: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}  # with what they were made of
         self._confirming: dict[NukiId, int] = {}  # the last read of what a webhook said
         self._effects_of_reads: list[Effect] = []
         following.cloud = self
@@ -253,10 +254,17 @@ class Cloud:
         return self.truth.is_vouched(nuki_id, now)
 
     def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
-        """The snapshot with what only the cloud says."""
-        deed = self.history.deed(snapshot.nuki_id)
-        filled = self.truth.fill(snapshot, now)
-        return filled if deed is None else replace(filled, deed=deed)
+        """The snapshot with what only the cloud says; the same object as long as nothing of it differs."""
+        nuki_id = snapshot.nuki_id
+        facts, state = self.truth.filling(nuki_id, now)
+        if facts is None:
+            return snapshot
+        deed = self.history.deed(nuki_id)
+        made_of = (snapshot, facts, state, deed)
+        former = self._filled.get(nuki_id)
+        if former is None or former[0] != made_of:
+            former = self._filled[nuki_id] = made_of, replace(fill(snapshot, facts, state), deed=deed)
+        return former[1]
 
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""
@@ -272,5 +280,6 @@ class Cloud:
         """A person has removed this device, or it is gone."""
         self.truth.forget(nuki_id)
         self._confirming.pop(nuki_id, None)
+        self._filled.pop(nuki_id, None)
         self.orders.forget(nuki_id)
         self.history.forget(nuki_id)

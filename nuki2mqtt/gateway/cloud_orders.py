@@ -103,13 +103,13 @@ class CloudOrders:
 
         self._asks.ask(DeviceRequest(number), then, now, not_after=deadline)
 
-    def is_permitted(self, nuki_id: NukiId, action: Action) -> bool:
-        """Whether the way that this lock has can carry it out at all; undecided is yes."""
+    def possible(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
+        """Those that the way that this lock has can carry out at all; undecided is all."""
         if self.local(nuki_id) is not Local.NONE or not self._truth.knows(nuki_id):
-            return True
+            return actions
         if self._setting is WebCommands.NEVER:
-            return False
-        return action in self.abilities.actions(nuki_id, self._device_type(nuki_id))
+            return frozenset()
+        return actions & self.abilities.actions(nuki_id, self._device_type(nuki_id))
 
     # --- Reads and orders ---------------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.following import MAX_DEVICES, Following
 from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment
 from nuki2mqtt.gateway.web_link import WebLink
+from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.model.device import NukiId, kind_of
-from nuki2mqtt.model.state import Battery, Snapshot, Source
+from nuki2mqtt.model.state import Battery, DeviceState, Snapshot, Source
 
 _MOST_TEXTS = 64
 
@@ -139,29 +140,12 @@ class CloudTruth:
         cloud = None if view is None or view.state is None else self._side(nuki_id, view, now)
         return combine(self._local(nuki_id, now), cloud)
 
-    def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
-        """What only the cloud says of a device."""
-        nuki_id = snapshot.nuki_id
+    def filling(self, nuki_id: NukiId, now: Moment) -> tuple[CloudFacts | None, DeviceState | None]:
+        """What of the cloud's word may fill a snapshot: the facts of a device that it knows, a state that is fresh."""
         view = self.devices.view(nuki_id)
         if view is None or not self.knows(nuki_id):
-            return snapshot
-        filled = replace(snapshot, has_keypad=snapshot.has_keypad or view.facts.has_keypad is True)
-        state = view.state
-        if state is None or self.standing(nuki_id, now) is not Standing.VOUCHED:
-            return filled
-        battery, other = snapshot.battery, state.battery
-        keypad = snapshot.keypad_battery_critical
-        return replace(
-            filled,
-            door_code=state.door_code if snapshot.door_code is None else snapshot.door_code,
-            battery=Battery(
-                other.level if battery.level is None else battery.level,
-                other.critical if battery.critical is None else battery.critical,
-                other.charging if battery.charging is None else battery.charging,
-            ),
-            keypad_battery_critical=state.keypad_battery_critical if keypad is None else keypad,
-            door_sensor_battery_critical=view.facts.door_sensor_battery_critical,
-        )
+            return None, None
+        return view.facts, view.state if self.standing(nuki_id, now) is Standing.VOUCHED else None
 
     def next_silence(self, now: float) -> float | None:
         """When the next device falls silent (monotonic seconds)."""
@@ -182,3 +166,23 @@ class CloudTruth:
         """A person has removed it."""
         self.devices.forget(nuki_id)
         self._looked_for.pop(nuki_id, None)
+
+
+def fill(snapshot: Snapshot, facts: CloudFacts, state: DeviceState | None) -> Snapshot:
+    """The snapshot with what only the cloud says of the device; `state` is None where it is not fresh."""
+    filled = replace(snapshot, has_keypad=snapshot.has_keypad or facts.has_keypad is True)
+    if state is None:
+        return filled
+    battery, other = snapshot.battery, state.battery
+    keypad = snapshot.keypad_battery_critical
+    return replace(
+        filled,
+        door_code=state.door_code if snapshot.door_code is None else snapshot.door_code,
+        battery=Battery(
+            other.level if battery.level is None else battery.level,
+            other.critical if battery.critical is None else battery.critical,
+            other.charging if battery.charging is None else battery.charging,
+        ),
+        keypad_battery_critical=state.keypad_battery_critical if keypad is None else keypad,
+        door_sensor_battery_critical=facts.door_sensor_battery_critical,
+    )

@@ -59,9 +59,9 @@ class CommandRoutes:
             case _:
                 return Choice(None)
 
-    def has_way(self, nuki_id: NukiId, action: Action) -> bool:
-        """Whether a Bridge or the cloud can carry this out at all."""
-        return self._cloud is None or self._cloud.is_permitted(nuki_id, action)
+    def possible(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
+        """Those that a Bridge or the cloud can carry out at all."""
+        return actions if self._cloud is None else self._cloud.possible(nuki_id, actions)
 
     def is_held(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether an opening order may still wait in the cloud: then no other one goes, by no way."""

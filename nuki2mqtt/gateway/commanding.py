@@ -184,8 +184,7 @@ class Commanding:
 
     def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """What a device may be told: as the settings say, as far as there is a way to it that can."""
-        permitted = self._settings.permitted(nuki_id, device_type)
-        return frozenset(action for action in permitted if self._routes.has_way(nuki_id, action))
+        return self._routes.possible(nuki_id, self._settings.permitted(nuki_id, device_type))
 
     def take_get(self, message: MqttReceived, now: Moment) -> list[Effect]:
         """A message on `<device>/get`."""

@@ -77,7 +77,7 @@ class CloudSide(Protocol):
         ...
 
     def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
-        """The snapshot with what only the cloud says."""
+        """The snapshot with what only the cloud says; the same object as long as nothing of it differs."""
         ...
 
 
@@ -123,7 +123,6 @@ class Following:
         self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
         # The last snapshots, with what they were made of: most events change nothing.
         self._snapshots: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}
-        self._filled: dict[NukiId, Snapshot] = {}
         self._own_callbacks = OwnCallbacks(
             settings.callback.host, instance=instance, secret=callback_secret, in_container=in_container
         )
@@ -564,7 +563,6 @@ class Following:
         self.devices.remove(nuki_id)
         self.bridged.forget(nuki_id)
         self._snapshots.pop(nuki_id, None)
-        self._filled.pop(nuki_id, None)
         self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
         for link in self.links.values():
             link.forget_device(nuki_id)
@@ -602,15 +600,7 @@ class Following:
         else:
             snapshot = replace(seen, name=name, stale=stale, bridge=bridge, rssi_dbm=rssi_dbm)
             self._snapshots[nuki_id] = made_of, snapshot
-        return snapshot if self.cloud is None else self._fill(snapshot, self.cloud, now)
-
-    def _fill(self, snapshot: Snapshot, cloud: CloudSide, now: Moment) -> Snapshot:
-        """The same object as long as nothing of it differs."""
-        filled, former = cloud.fill(snapshot, now), self._filled.get(snapshot.nuki_id)
-        if former == filled:
-            return former
-        self._filled[snapshot.nuki_id] = filled
-        return filled
+        return snapshot if self.cloud is None else self.cloud.fill(snapshot, now)
 
     def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether what is shown of a device is fresh, by the word of a Bridge or of the cloud."""

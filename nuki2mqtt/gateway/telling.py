@@ -3,6 +3,8 @@
 Made anew when the base was another gateway's in between: the next announcement is a first one again.
 """
 
+from collections.abc import Mapping
+
 from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.cloud import Cloud
@@ -14,6 +16,8 @@ from nuki2mqtt.gateway.publications import Publications
 from nuki2mqtt.gateway.taking import Taking
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Moment
+from nuki2mqtt.model.action import Action
+from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.activity_payloads import render_finding
 from nuki2mqtt.protocol.payloads import BridgeHealth, DeviceListing, GatewayHealth, GatewayInfo
 from nuki2mqtt.protocol.settings import Settings
@@ -44,6 +48,7 @@ class Telling:
         self._projection = Projection(settings, tree, publications, self._announcements, identity.version)
         self._is_holding = False
         self._health_at = 0.0
+        self._listed: dict[NukiId, tuple[tuple[object, ...], DeviceListing]] = {}  # with what they were made of
         self._bridge_healths: dict[str, tuple[tuple[object, ...], BridgeHealth]] = {}  # with what they were made of
 
     def announce(self, session: BrokerSession, following: Following) -> None:
@@ -131,12 +136,11 @@ class Telling:
         for name in following.links if by is None else (by,):
             is_online = following.vouching.is_bridge_online(name, now.monotonic)
             self._projection.show_bridge(following.links[name], is_online=is_online)
+        permitted = {one.nuki_id: taking.permitted(one.nuki_id, one.device_type) for one in snapshots}
         for snapshot in snapshots:
-            topic = self._topics.known[snapshot.nuki_id].topic
-            permitted = taking.permitted(snapshot.nuki_id, snapshot.device_type)
-            again = snapshot.nuki_id in seen_anew
-            self._projection.show_device(snapshot, topic, permitted, now, again=again)
-        self._projection.show_devices(self._listings(following, taking))
+            nuki_id, topic = snapshot.nuki_id, self._topics.known[snapshot.nuki_id].topic
+            self._projection.show_device(snapshot, topic, permitted[nuki_id], now, again=nuki_id in seen_anew)
+        self._projection.show_devices(self._listings(following, taking, permitted))
         for happening in following.take_events():
             topic = self._topics.known[happening.nuki_id].topic
             self._projection.tell_event(happening.event, topic, happening.received)
@@ -152,21 +156,35 @@ class Telling:
                 payload = render_finding(finding.event_type, finding.activity, cloud.history.names, now.wall)
                 self._projection.tell(device.topic, payload, found.received, is_old=finding.is_old)
 
-    def _listings(self, following: Following, taking: Taking) -> tuple[DeviceListing, ...]:
-        """All devices that this process has seen."""
+    def _listings(
+        self, following: Following, taking: Taking, looked_at: Mapping[NukiId, frozenset[Action]]
+    ) -> tuple[DeviceListing, ...]:
+        """All devices that this process has seen; what those that were looked at may be told is known."""
         known, type_of = self._topics.known, following.devices.device_type
-        return tuple(
-            DeviceListing(
+        listings: dict[NukiId, tuple[tuple[object, ...], DeviceListing]] = {}
+        for nuki_id in following.shown_ids():
+            if nuki_id not in known:
+                continue
+            device, device_type = known[nuki_id], type_of(nuki_id)
+            permitted = looked_at.get(nuki_id)
+            permitted = taking.permitted(nuki_id, device_type) if permitted is None else permitted
+            sources = ("bridge",) if self._cloud is None else self._cloud.sources(nuki_id)
+            made_of = (device, device_type, permitted, sources)
+            former = self._listed.get(nuki_id)
+            if former is not None and former[0] == made_of:
+                listings[nuki_id] = former
+                continue
+            listing = DeviceListing(
                 nuki_id=nuki_id,
-                name=known[nuki_id].name,
-                topic=known[nuki_id].topic,
-                device_type=type_of(nuki_id),
-                permitted=taking.permitted(nuki_id, type_of(nuki_id)),
-                sources=("bridge",) if self._cloud is None else self._cloud.sources(nuki_id),
+                name=device.name,
+                topic=device.topic,
+                device_type=device_type,
+                permitted=permitted,
+                sources=sources,
             )
-            for nuki_id in following.shown_ids()
-            if nuki_id in known
-        )
+            listings[nuki_id] = made_of, listing
+        self._listed = listings
+        return tuple(listing for _, listing in listings.values())
 
     def _health(
         self,
