@@ -117,6 +117,7 @@ class Cloud:
     def release(self) -> None:
         """The gateway stops: nothing is vouched for any more, and nothing new is asked."""
         self.truth.stop()
+        self.link.release()
 
     # --- Events -------------------------------------------------------------------------------------------------------
 
@@ -282,4 +283,5 @@ class Cloud:
         self._confirming.pop(nuki_id, None)
         self._filled.pop(nuki_id, None)
         self.orders.forget(nuki_id)
+        self.desk.forget(nuki_id)
         self.history.forget(nuki_id)

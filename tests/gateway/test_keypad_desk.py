@@ -51,3 +51,71 @@ def test_a_code_is_sent_to_a_lock_that_is_online() -> None:
     site.wait(20)
 
     assert writes(site) == 1
+
+
+# --- devices that go and come back ---
+
+
+def surveys(site: CloudSite) -> int:
+    return sum(name == "AuthorizationList" for _, name in site.web)
+
+
+def test_the_codes_of_a_removed_device_are_said_again_when_it_is_back() -> None:
+    site = at_work()
+    assert site.published("keypad", STUDIO) == [b"[]"]
+    site.request("device_remove", {"device": STUDIO})
+    site.wait(65)
+
+    assert site.published("keypad", STUDIO) == [b"[]", b"", b"[]"]
+
+
+def test_removing_a_device_clears_the_codes_that_a_former_process_said() -> None:
+    former = at_work()
+    site = CloudSite.with_cloud(wifi(1, facts=HERE), memory=former.memory, started=20, seconds=10)
+    assert site.published("keypad", STUDIO) == []
+    site.request("device_remove", {"device": STUDIO})
+    site.wait(1)
+
+    assert site.published("keypad", STUDIO) == [b""]
+
+
+def test_the_codes_of_a_device_that_has_left_the_account_are_not_asked_for() -> None:
+    site = at_work()
+    site.have(wifi(1, facts=HERE, name="Studio"))
+    before = surveys(site)
+    site.wait(86_400)
+    assert surveys(site) - before == 4
+    site.have()
+    site.wait(100)
+    before = surveys(site)
+    site.wait(86_400)
+
+    assert surveys(site) == before
+
+
+def test_a_device_that_comes_back_to_the_account_is_surveyed_at_once() -> None:
+    site = at_work()
+    site.have()
+    site.wait(86_400)
+    before = surveys(site)
+    site.have(wifi(1, facts=HERE))
+    site.wait(70)
+
+    assert surveys(site) == before + 1
+
+
+# --- the end ---
+
+
+def test_nothing_new_is_asked_while_the_gateway_stops() -> None:
+    site = at_work()
+    site.receive("nuki2mqtt/studio/keypad/set", CREATE)
+    before = len(site.web)
+    site.has_broker = False
+    site.stop()
+    site.web_side.link.ask_list_now(site.hand.moment)
+    site.take(site.hand.gateway.handle_timer(site.hand.moment))
+    site.wait(3.9)
+
+    assert site.web[before:] == []
+    assert site.web_side.link.next_deadline() is None
