@@ -1,15 +1,18 @@
 """Who did what in a whole gateway: what the cloud's state and log bring, and when it is told."""
 
 import json
+from math import inf
 
 import pytest
 
+from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import MqttConnected, MqttSubscribed, Publish
 from nuki2mqtt.model.activity import Activity
 from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.protocol.webhooks import ActivityHook
-from tests.gateway.builders import Hand, only, state, wall
+from nuki2mqtt.model.state import Source
+from tests.gateway.builders import LOCK, Hand, entry, only, state, wall
 from tests.gateway.cloud_site import CLOUD_CONFIG, WIFI, CloudSite, twin, wifi
 
 STUDIO = "studio"
@@ -93,3 +96,17 @@ def test_what_is_found_while_there_is_no_broker_is_bounded_and_counted() -> None
     greet(site)
     health = next(one for one in reversed(only(site.effects, Publish)) if one.topic == "nuki2mqtt/gateway/health")
     assert json.loads(health.payload)["broker"]["events_dropped"] == 7
+
+
+# --- what nobody can date ---
+
+
+def test_an_entry_that_is_dated_ahead_of_its_bridges_clock_is_shown_and_dates_nothing() -> None:
+    site = CloudSite.with_cloud(twin(state(1, 2)), reports=(entry(state(1, 2), 86_400.0),), seconds=130)
+
+    assert site.shows("state", "door", "stale", "source") == ("locked", "closed", False, "list")
+    site.web_side.history.hear([Observation(LOCK, Source.LIST, state(1, 3), -inf)], site.hand.moment)
+    opened = Activity(id="row9", nuki_id=LOCK, device_type=0, at=wall(140), action_code=240, trigger_code=0)
+    site.wait(30)
+    site.hook(ActivityHook(opened))
+    assert site.happened() == []  # a door of which others speak is theirs, as long as nothing younger was seen
