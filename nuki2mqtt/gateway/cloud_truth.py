@@ -7,18 +7,22 @@ beside a Bridge only fills what that one leaves open, and only as long as the cl
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from nuki2mqtt.gateway.cloud_devices import CloudDevices, CloudReport, CloudView, Standing, Taken
 from nuki2mqtt.gateway.combining import Combined, Side, cloud_leads, combine
+from nuki2mqtt.gateway.devices import Verdict
 from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.following import MAX_DEVICES, Following
 from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment
 from nuki2mqtt.gateway.web_link import WebLink
 from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.model.device import NukiId, kind_of
-from nuki2mqtt.model.state import Battery, DeviceState, Snapshot, Source
+from nuki2mqtt.model.event import DeviceEvent, EventType
+from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Battery, DeviceState, Snapshot, Source
 
 _MOST_TEXTS = 64
+_DOORS = {DOOR_CLOSED_CODE: EventType.DOOR_CLOSED, DOOR_OPEN_CODE: EventType.DOOR_OPENED}
 
 
 class CloudTruth:
@@ -30,6 +34,7 @@ class CloudTruth:
         self._link = link
         self._told: dict[str, None] = {}
         self._looked_for: dict[NukiId, float] = {}  # the change of the cloud for which a Bridge was asked to look
+        self._doors: dict[NukiId, int] = {}  # what the cloud last read of a door, open or closed
         self._is_stopped = False
 
     # --- What comes ---------------------------------------------------------------------------------------------------
@@ -61,9 +66,22 @@ class CloudTruth:
             following.note_cloud(verdict, now, said.since)
         elif is_read:
             self._look_again(nuki_id, view, local, now)
+            if local.state.door_code is None:
+                self._tell_door(said, state, now)
+        if is_read and state.door_code in _DOORS:
+            self._doors[nuki_id] = state.door_code
         if is_read:  # a webhook may be late, forged or a repeat: it proves nothing
             following.observe(Observation(nuki_id, Source.WEB, state, said.time))
         return []
+
+    def _tell_door(self, said: CloudReport, state: DeviceState, now: Moment) -> None:
+        """A Bridge leads, but of the door only the cloud speaks: nobody else would tell that it moved."""
+        nuki_id, door = said.report.nuki_id, _DOORS.get(state.door_code or 0)
+        if door is None or self._doors.get(nuki_id, state.door_code) == state.door_code:
+            return
+        at = now.wall - timedelta(seconds=now.monotonic - said.time)
+        verdict = Verdict(nuki_id=nuki_id, events=(DeviceEvent(door, at, Source.WEB),))
+        self._following.note_cloud(verdict, now, said.since)
 
     def _is_stranger(self, view: CloudView, bridged: Mapping[NukiId, int]) -> bool:
         nuki_id = NukiId(view.smartlock_id & 0xFFFF_FFFF)
@@ -161,11 +179,13 @@ class CloudTruth:
         """Another gateway owns the base."""
         self.devices.clear()
         self._looked_for.clear()
+        self._doors.clear()
 
     def forget(self, nuki_id: NukiId) -> None:
         """A person has removed it."""
         self.devices.forget(nuki_id)
         self._looked_for.pop(nuki_id, None)
+        self._doors.pop(nuki_id, None)
 
 
 def fill(snapshot: Snapshot, facts: CloudFacts, state: DeviceState | None) -> Snapshot:

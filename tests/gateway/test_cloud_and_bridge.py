@@ -176,3 +176,60 @@ def test_a_change_from_the_clouds_word_to_the_bridges_is_no_lost_callback() -> N
 
     assert site.hand.gateway._following.watches[LINK].lost == 0
     assert site.happened() == ["state_changed"]
+
+
+# --- a door of which only the cloud speaks ---
+
+
+def bridge_without_door(door: int) -> CloudSite:
+    site = CloudSite.with_cloud(
+        twin(state(1, door)), reports=(entry(state(1), AN_HOUR_AGO),), holds={DeviceListRequest}, seconds=20
+    )
+    site.holds.clear()
+    site.answer_web(DeviceListRequest)
+    site.wait(5)
+    assert site.shows("source", "door") == ("list", "closed" if door == 2 else "open")
+    return site
+
+
+def test_a_door_of_which_only_the_cloud_speaks_has_events() -> None:
+    site = bridge_without_door(2)
+    site.have(twin(state(1, 3)))
+    site.wait(61)
+    assert (site.shows("source", "door"), site.happened()) == (("list", "open"), ["door_opened"])
+    site.wait(200)
+    site.have(twin(state(1, 2)))
+    site.wait(61)
+
+    assert (site.shows("source", "door"), site.happened()) == (("list", "closed"), ["door_opened", "door_closed"])
+
+
+def test_a_door_that_is_unknown_in_between_has_not_moved() -> None:
+    site = bridge_without_door(3)
+    for door in (4, 3):
+        site.have(twin(state(1, door)))
+        site.wait(61)
+
+    assert site.happened() == []
+
+
+def test_of_a_door_that_the_bridge_tells_the_cloud_says_nothing() -> None:
+    site = CloudSite.with_cloud(twin(state(1, 2)), seconds=20)
+    site.have(twin(state(1, 3)))
+    site.wait_for_read(100)
+    site.answer_read(LOCKED)
+    site.wait(60)
+
+    assert (site.shows("door"), site.happened()) == (("closed",), [])
+
+
+def test_a_door_moves_once_whoever_leads() -> None:
+    site = CloudSite.with_cloud(twin(state(1, 2)), reports=(entry(state(1), AN_HOUR_AGO),), seconds=20)
+    site.silence_bridge()
+    site.wait(400)
+    site.have(twin(state(1, 3)))
+    site.wait(61)
+    site.hear_bridge(entry(state(1), AN_HOUR_AGO))
+    site.wait(300)
+
+    assert (site.shows("source", "door"), site.happened()) == (("list", "open"), ["door_opened"])
