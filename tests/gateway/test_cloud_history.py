@@ -10,8 +10,8 @@ from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import MqttConnected, MqttSubscribed, Publish
 from nuki2mqtt.model.activity import Activity
 from nuki2mqtt.model.cloud_device import CloudFacts
-from nuki2mqtt.protocol.webhooks import ActivityHook
 from nuki2mqtt.model.state import Source
+from nuki2mqtt.protocol.webhooks import ActivityHook
 from tests.gateway.builders import LOCK, Hand, entry, only, state, wall
 from tests.gateway.cloud_site import CLOUD_CONFIG, WIFI, CloudSite, twin, wifi
 

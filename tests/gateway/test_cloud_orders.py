@@ -103,7 +103,7 @@ def full() -> CloudSite:
     site = CloudSite.with_cloud(wifi(1), holds={AuthorizationListRequest}, seconds=30)
     link = site.web_side.link
     link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
-    site.take(link.handle_timer(site.hand.moment))
+    site.take([*link.handle_timer(site.hand.moment)])
     for _ in range(MOST_WAITING):
         link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
     assert link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment) is None
@@ -155,7 +155,7 @@ def test_at_the_very_moment_when_the_read_is_too_old_it_is_made_again() -> None:
     link = site.web_side.link
     site.failing[AuthorizationListRequest] = WebError(WebErrorKind.TOO_MANY, "as told", retry_after_s=60)
     link.ask(AuthorizationListRequest(LOCK_ID), site.hand.moment)
-    site.take(link.handle_timer(site.hand.moment))
+    site.take([*link.handle_timer(site.hand.moment)])
     site.set("unlock", to=STUDIO)
     site.hand.monotonic = view.read + FRESH_S
     site.tick()
