@@ -14,9 +14,11 @@ from pathlib import Path
 
 from nuki2mqtt.adapters.log_output import configure_logging, set_log_level
 from nuki2mqtt.errors import EmbeddedBrokerError
-from nuki2mqtt.faces.demo_course import Expected, Witness, at_start, play_course
+from nuki2mqtt.faces.demo_cloud import Visit
+from nuki2mqtt.faces.demo_course import at_start, play_course
 from nuki2mqtt.faces.demo_home import Home, running_home
 from nuki2mqtt.faces.demo_meeting import meet
+from nuki2mqtt.faces.demo_witness import Expected, Witness
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK
 from nuki2mqtt.faces.terminal import say
 from nuki2mqtt.faces.watch import describe
@@ -30,7 +32,7 @@ from nuki2mqtt.simulator.script import Script
 SEED = 4
 COURSE_SPEED = 10.0
 START_S = 20.0
-COURSE_S = 60.0
+COURSE_S = 120.0
 _LOG = logging.getLogger("nuki2mqtt")
 
 Say = Callable[[str], object]
@@ -72,7 +74,9 @@ async def _demo(options: DemoOptions, folder: Path) -> int:
         if not say(line) and not options.once:  # the course is played for its status, too
             ending.set()
 
-    tell("Starting a broker, a simulated house with two Bridges, and the gateway: all of it in this process.")
+    tell(
+        "Starting a broker, a simulated house with two Bridges and a cloud, and the gateway: all of it in this process."
+    )
     async with running_home(folder, port=options.port, speed=speed) as home:
         tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
         witness = Witness(lambda message: show(tree, message, tell))
@@ -139,15 +143,27 @@ async def _live(home: Home, witness: Witness, tree: TopicTree, options: DemoOpti
     await asyncio.sleep(V311_START_S)  # as long as the gateway refuses commands after its start
     for line in how_to_open(home.settings.mqtt, program()):
         tell(line)
+    visitor = asyncio.create_task(Visit(home, witness, lambda what: _note(what, tell)).live(speed), name="visitor")
+    try:
+        await _play(home, options, speed, tell, visitor)
+    finally:
+        visitor.cancel()
+        await asyncio.gather(visitor, return_exceptions=True)
+    return EXIT_OK
+
+
+async def _play(home: Home, options: DemoOptions, speed: float, tell: Say, visitor: "asyncio.Task[None]") -> None:
+    """People come and go; raises what the visitor failed with."""
     script = Script(home.house, seed=options.seed, timing=home.timing, pace=1 / speed)
     while (at := script.next_at()) is not None:
-        await asyncio.sleep(max(0.0, at - time.time()))
+        await asyncio.wait({visitor}, timeout=max(0.0, at - time.time()))
+        if visitor.done():
+            visitor.result()
         for done in script.advance(time.time()):
             _note(done, tell)
         home.changed()
-    tell("Nobody comes any more; commands still work. Ctrl-C ends the demo.")
-    await asyncio.Event().wait()
-    return EXIT_OK
+    tell("Only the visitor comes any more; commands still work. Ctrl-C ends the demo.")
+    await visitor
 
 
 def how_to_open(mqtt: MqttSettings, program: str) -> list[str]:

@@ -6,133 +6,52 @@ is told in the end, and the exit status says whether anything is missing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
+from nuki2mqtt.faces.demo_cloud import PATIENCE_S as CLOUD_PATIENCE_S
+from nuki2mqtt.faces.demo_cloud import Visit, came, gone, made
 from nuki2mqtt.faces.demo_home import BRIDGE_IDS, Home
-from nuki2mqtt.faces.retained import read_json, running_link
-from nuki2mqtt.gateway.vocabulary import MqttLost, MqttReceived, MqttSubscribed, Publish
+from nuki2mqtt.faces.demo_witness import PATIENCE_S, Expected, Witness, missing
 from nuki2mqtt.model.command import Reason, Status
-from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.topics import TopicTree
 from nuki2mqtt.simulator.script import close_door, lock_by_hand, open_door, ring, unlock_by_hand
 
-PATIENCE_S = 8.0  # for each step; the motors of the course go at ten times their speed
 AGAIN_S = 1.0
 MOST_ATTEMPTS = 6
-MOST_HEARD = 10_000
-DEVICES = {"front_door": "1A2B3C4D", "garage": "2B3C4D5E", "intercom": "3C4D5E6F"}
+DEVICES = {"front_door": "1A2B3C4D", "garage": "2B3C4D5E", "intercom": "3C4D5E6F", "studio": "4D5E6F70"}
 
-Show = Callable[[MqttReceived], None]
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """One message that has to come: in words, at which topic, and with which fields (or which text) in it."""
-
-    what: str
-    topic: str
-    payload: dict[str, Any] | str
-
-    def is_met_by(self, message: MqttReceived) -> bool:
-        """Whether this is the message."""
-        if message.topic != self.topic:
-            return False
-        if isinstance(self.payload, str):
-            return message.payload.decode(errors="replace") == self.payload
-        return _agrees(self.payload, read_json(message.payload))
-
-
-def _agrees(wanted: Any, found: Any) -> bool:
-    """Whether everything that is wanted is there; objects may hold more."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        return all(key in found and _agrees(value, found[key]) for key, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(found, list):
-        return len(wanted) == len(found) and all(map(_agrees, wanted, found))
-    return type(wanted) is type(found) and bool(wanted == found)
-
-
-def missing(expected: Sequence[Expected], heard: Sequence[MqttReceived]) -> list[Expected]:
-    """What of it nobody has heard."""
-    return [each for each in expected if not any(map(each.is_met_by, heard))]
-
-
-class Witness:
-    """A client that hears everything."""
-
-    def __init__(self, show: Show) -> None:
-        self.heard: list[MqttReceived] = []
-        self._show = show
-        self._changed = asyncio.Event()
-        self._subscribed = asyncio.Event()
-        self._link: MqttLink | None = None
-        self._sent = 0
-
-    async def take(self, event: MqttEvent) -> None:
-        """Note what is said."""
-        match event:
-            case MqttReceived() if len(self.heard) < MOST_HEARD:
-                self.heard.append(event)
-                self._show(event)
-            case MqttSubscribed():
-                self._subscribed.set()
-            case MqttLost():
-                self._subscribed.clear()
-            case _:
-                pass
-        self._changed.set()
-
-    @asynccontextmanager
-    async def listening(self, settings: Settings) -> AsyncIterator["Witness"]:
-        """Hear everything below the base topic and the discovery prefix until the block ends."""
-        filters = (f"{settings.mqtt.base_topic}/#", f"{settings.homeassistant.prefix}/#")
-        async with running_link(settings.mqtt, "demo", filters, self.take) as self._link:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._subscribed.wait()
-            yield self
-
-    def say(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1."""
-        if self._link is not None:
-            self._sent += 1
-            self._link.publish(Publish(self._sent, topic, payload, qos=1, retain=False))
-
-    async def wait_for(self, expected: Sequence[Expected], *, since: int = 0, patience_s: float) -> list[Expected]:
-        """Until all of it was heard after the first `since` messages, or patience ends; what is missing then."""
-        try:
-            async with asyncio.timeout(patience_s):
-                while missing(expected, self.heard[since:]):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        return missing(expected, self.heard[since:])
-
-
-async def play_course(home: Home, witness: Witness, tell: Tell, *, patience_s: float = PATIENCE_S) -> list[str]:
+async def play_course(
+    home: Home,
+    witness: Witness,
+    tell: Tell,
+    *,
+    patience_s: float = PATIENCE_S,
+    cloud_patience_s: float = CLOUD_PATIENCE_S,
+) -> list[str]:
     """Play the course and end the gateway; what was expected and did not come, in words."""
-    course = _Course(home, witness, tell, patience_s)
+    course = _Course(home, witness, tell, patience_s, cloud_patience_s)
     await course.play()
     return course.missing
 
 
 class _Course:
-    def __init__(self, home: Home, witness: Witness, tell: Tell, patience_s: float) -> None:
+    def __init__(self, home: Home, witness: Witness, tell: Tell, patience_s: float, cloud_patience_s: float) -> None:
         self.missing: list[str] = []
         self._home = home
         self._witness = witness
         self._tell = tell
         self._patience_s = patience_s
+        self._cloud_patience_s = cloud_patience_s
         self._tree = TopicTree(home.settings.mqtt.base_topic, home.settings.homeassistant.prefix)
 
     async def play(self) -> None:
         """The steps, one after the other."""
         await self._expect(at_start(self._tree), since=0)
+        await self._cloud()
         await self._by_hand(unlock_by_hand(self._home.front_door), unlocked(self._tree))
         await self._by_hand(open_door(self._home.front_door), opened(self._tree))
         await self._by_hand(close_door(self._home.front_door), closed(self._tree))
@@ -147,8 +66,21 @@ class _Course:
         await self._home.stop()
         await self._expect(at_end(self._tree), since=begun)
 
-    async def _expect(self, expected: Sequence[Expected], since: int) -> None:
-        left = await self._witness.wait_for(expected, since=since, patience_s=self._patience_s)
+    async def _cloud(self) -> None:
+        """A code for the keypad, and somebody who comes in with it; first of all, since the log tells one by one."""
+        visit = Visit(self._home, self._witness, self._tell)
+        begun, transaction = await visit.order_code()
+        await self._expect(made(self._tree, transaction), since=begun, patience_s=self._cloud_patience_s)
+        begun = len(self._witness.heard)
+        visit.come()
+        await self._expect(came(self._tree), since=begun, patience_s=self._cloud_patience_s)
+        begun = len(self._witness.heard)
+        visit.go()
+        await self._expect(gone(self._tree), since=begun, patience_s=self._cloud_patience_s)
+
+    async def _expect(self, expected: Sequence[Expected], since: int, patience_s: float | None = None) -> None:
+        patience_s = self._patience_s if patience_s is None else patience_s
+        left = await self._witness.wait_for(expected, since=since, patience_s=patience_s)
         self.missing += [f"{each.what} ({each.topic})" for each in left]
         if not left:
             self._tell(f"seen on MQTT: {', '.join(each.what for each in expected)}")
@@ -180,7 +112,7 @@ class _Course:
 
 def at_start(tree: TopicTree) -> list[Expected]:
     """Everybody is online and announced."""
-    states = {"front_door": ("locked", "closed"), "garage": ("locked", None), "intercom": ("online", None)}
+    states = {"front_door": ("locked", "closed"), "intercom": ("online", None)}
     expected = [
         Expected("the gateway is online", tree.gateway_state, "online"),
         *(
@@ -190,7 +122,7 @@ def at_start(tree: TopicTree) -> list[Expected]:
         Expected("the Bridges call back", tree.gateway_health, {"bridges": [{"callback": "held"}] * len(BRIDGE_IDS)}),
     ]
     for topic, nuki_id in DEVICES.items():
-        state, door = states[topic]
+        state, door = states.get(topic, ("locked", None))
         snapshot = {"id": nuki_id, "state": state, "stale": False} | ({} if door is None else {"door": door})
         config = f"{tree.prefix}/device/nuki2mqtt_{nuki_id}/config"
         expected += [

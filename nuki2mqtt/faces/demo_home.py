@@ -1,7 +1,9 @@
-"""Everything that the demo needs, in one process on the loopback address: broker, house, Bridges, gateway.
+"""Everything that the demo needs, in one process on the loopback address: broker, house, Bridges, cloud, gateway.
 
 The gateway has no Bridge in its settings and no token: it has to find and to be paired with them
-(`faces/demo_meeting.py`). It searches on the loopback interface only.
+(`faces/demo_meeting.py`). It searches on the loopback interface only. Of the cloud it has the token; in that
+account are the front door, and a lock with Wi-Fi that no Bridge knows. The cloud's log comes after seconds instead of
+a minute.
 """
 
 import asyncio
@@ -19,8 +21,9 @@ from nuki2mqtt.adapters.embedded_broker import LOOPBACK, EmbeddedBroker
 from nuki2mqtt.adapters.log_output import register_secret
 from nuki2mqtt.adapters.network import SystemNetwork
 from nuki2mqtt.adapters.state_file import StateFile, instance_id
+from nuki2mqtt.adapters.time_zones import zone_of
 from nuki2mqtt.gateway.gateway import Gateway
-from nuki2mqtt.gateway.identity import Identity
+from nuki2mqtt.gateway.identity import Identity, Outside
 from nuki2mqtt.protocol.settings import Settings
 from nuki2mqtt.protocol.settings_reader import read_settings
 from nuki2mqtt.service import Service
@@ -30,18 +33,25 @@ from nuki2mqtt.simulator.estate import ServedBridge
 from nuki2mqtt.simulator.house import House, SimulatedLock, SimulatedOpener, Timing
 from nuki2mqtt.simulator.script import DOOR_CLOSED
 from nuki2mqtt.simulator.server import SimulatedBridgeServer
+from nuki2mqtt.simulator.web import CloudTiming, SimulatedCloud
+from nuki2mqtt.simulator.web_device import KnownDevice
+from nuki2mqtt.simulator.web_routes import SCOPES
+from nuki2mqtt.simulator.web_server import SimulatedCloudServer
 
 HALL_ID, GARAGE_ID = 0x0A1B2C3D, 0x0A1B2C4D
 BRIDGE_IDS = (HALL_ID, GARAGE_ID)
+STUDIO_ID = 0x4D5E6F70
+LOG_S = (1.0, 3.0)  # how late an entry is; in truth about a minute
+POLL_S = 10
 END_S = 10.0
 _SERVER_ID_OFFSET = 0x1000
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The running demo: what can be turned by hand, where the broker is, the Bridges, and the gateway.
+    """The running demo: what can be turned by hand, where the broker is, the Bridges, the cloud, and the gateway.
 
-    `folder` is where the gateway keeps its state.
+    `folder` is where the gateway keeps its state, `known_front_door` is it as the cloud knows it.
     """
 
     settings: Settings
@@ -51,6 +61,9 @@ class Home:
     front_door: SimulatedLock
     garage: SimulatedLock
     intercom: SimulatedOpener
+    studio: SimulatedLock
+    known_front_door: KnownDevice
+    cloud: SimulatedCloudServer
     service: Service
     running: "asyncio.Task[None]"
 
@@ -60,9 +73,10 @@ class Home:
         return self.bridges[0].bridge.timing
 
     def changed(self) -> None:
-        """Somebody turned something by hand: the Bridges have news."""
+        """Somebody turned something by hand: the Bridges and the cloud have news."""
         for one in self.bridges:
             one.server.changed()
+        self.cloud.changed()
 
     async def stop(self) -> None:
         """Let the gateway take leave; raises what it failed with."""
@@ -119,22 +133,32 @@ async def running_home(
     )
     garage = house.add(SimulatedLock(nuki_id=0x2B3C4D5E, name="Garage", battery_level=62))
     intercom = house.add(SimulatedOpener(nuki_id=0x3C4D5E6F))
+    studio = SimulatedLock(
+        nuki_id=STUDIO_ID, device_type=5, name="Studio", firmware="5.1.9", battery_level=91, keypad_critical=False
+    )
     bridges = (
         _bridge(house, HALL_ID, {front_door.nuki_id, intercom.nuki_id}, entropy, speed),
         _bridge(house, GARAGE_ID, {garage.nuki_id}, entropy, speed),
     )
+    cloud = SimulatedCloud(house, timing=CloudTiming(log_s=LOG_S))
+    token = entropy.token(16)
+    cloud.tokens[token] = frozenset(SCOPES)
+    known = cloud.add(front_door)
+    cloud.add(house.add(studio))
     async with AsyncExitStack() as exits:
         broker = await exits.enter_async_context(EmbeddedBroker(port=port))
         for one in bridges:
             await exits.enter_async_context(one.server)
         if announced:
             await exits.enter_async_context(Announcer(_Street(bridges), tell=lambda _: None))
-        settings = read_settings(_settings_text(broker.port), read_file=_no_file)
+        web = await exits.enter_async_context(SimulatedCloudServer(cloud, time_scale=1 / speed))
+        settings = read_settings(_settings_text(broker.port, web.url, token), read_file=_no_file)
         state = exits.enter_context(StateFile(folder))
         service = _service(settings, state, entropy)
         running = asyncio.create_task(service.run(), name="gateway")
         try:
-            home = Home(settings, folder, house, bridges, front_door, garage, intercom, service, running)
+            doors = (front_door, garage, intercom, studio, known)
+            home = Home(settings, folder, house, bridges, *doors, web, service, running)
             yield home
             if not running.done():
                 await home.stop()
@@ -150,11 +174,12 @@ def _bridge(house: House, bridge_id: int, paired: set[int], entropy: SystemEntro
     return ServedBridge(bridge, SimulatedBridgeServer(bridge, time_scale=1 / speed), paired)
 
 
-def _settings_text(broker_port: int) -> str:
+def _settings_text(broker_port: int, cloud_url: str, token: str) -> str:
     return (
         f"mqtt: {{host: {LOOPBACK}, port: {broker_port}, protocol: 3.1.1}}\n"
         f"callback: {{host: {LOOPBACK}, bind: {LOOPBACK}, port: {_free_port()}}}\n"
         "find: {hostnames: false}\n"
+        f"nuki_web: {{token: {token}, base_url: '{cloud_url}', poll_s: {POLL_S}, keypad: {{manage: true}}}}\n"
     )
 
 
@@ -164,7 +189,9 @@ def _no_file(name: str) -> str:
 
 def _service(settings: Settings, state: StateFile, entropy: SystemEntropy) -> Service:
     opened, clock = state.open(), SystemClock()
-    register_secret(opened.callback_secret)
+    for secret in (opened.callback_secret, settings.nuki_web.token):
+        if secret is not None:
+            register_secret(secret)
     identity = Identity(
         instance=instance_id(opened.seed, None),
         version=__version__,
@@ -172,7 +199,7 @@ def _service(settings: Settings, state: StateFile, entropy: SystemEntropy) -> Se
         started=clock.now(),
         jitter=entropy.fraction(),
     )
-    gateway = Gateway(settings, identity, opened.memory)
+    gateway = Gateway(settings, identity, opened.memory, Outside(entropy.bytes_of, zone_of))
     client_id = f"nuki2mqtt-{identity.instance}"
     network = _LoopbackNetwork(settings, client_id, clock=clock, entropy=entropy)
     return Service(settings, gateway, client_id=client_id, state=state, clock=clock, entropy=entropy, network=network)

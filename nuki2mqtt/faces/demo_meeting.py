@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nuki2mqtt.adapters.state_file import write_pairing
-from nuki2mqtt.faces.demo_course import Expected, Witness
 from nuki2mqtt.faces.demo_home import Home
+from nuki2mqtt.faces.demo_witness import Expected, Witness
 from nuki2mqtt.faces.retained import read_json
 from nuki2mqtt.gateway.vocabulary import BridgePaired
 from nuki2mqtt.model.secret import Secret

@@ -22,7 +22,16 @@ from nuki2mqtt.adapters.log_output import configure_logging
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, Timing
 from nuki2mqtt.adapters.state_dir import HEARTBEAT
 from nuki2mqtt.errors import MqttError
-from nuki2mqtt.faces.retained import BROKER_S, EVENTS_LIMIT, TIMING, Retained, read_object, read_retained, running_link
+from nuki2mqtt.faces.retained import (
+    BROKER_S,
+    EVENTS_LIMIT,
+    TIMING,
+    Retained,
+    next_event,
+    read_object,
+    read_retained,
+    running_link,
+)
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.vocabulary import MqttLost, MqttReceived, MqttRefused, MqttSubscribed, Publish
@@ -98,12 +107,7 @@ async def _ask(mqtt: MqttSettings, tree: TopicTree, retained: Retained, answer_s
         "See the gateway's log."
     )
     async with running_link(mqtt, "diagnose", (answer_topic,), events.put, timing=timing) as link:
-        while loop.time() < until:
-            try:
-                async with asyncio.timeout_at(until):
-                    event = await events.get()
-            except TimeoutError:
-                break
+        while (event := await next_event(events, until)) is not None:
             match event:
                 case MqttLost(reason):
                     raise MqttError(reason)

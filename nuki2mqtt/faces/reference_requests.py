@@ -4,7 +4,8 @@ from typing import Any
 
 from nuki2mqtt.faces.reference_text import example, table
 from nuki2mqtt.gateway.callback_lease import masked_url
-from nuki2mqtt.gateway.requests import LATER_VERBS, MOST_LOG_ENTRIES, PATIENCE_S, VERBS
+from nuki2mqtt.gateway.requests import MOST_LOG_ENTRIES, PATIENCE_S, VERBS
+from nuki2mqtt.gateway.sync_budget import SYNC_EVERY_S
 from nuki2mqtt.gateway.vocabulary import Level
 from nuki2mqtt.protocol.command_payloads import render_response
 
@@ -38,8 +39,15 @@ _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bridge_reboot": ('`{"bridge":..}`', "restarts the Bridge", {"bridges": [_BRIDGE]}),
     "diagnostics": (
         "anything",
-        "shows settings (without secrets), clocks, Bridges, devices, commands under way; the example is shortened",
-        {"version": "0.1.0", "clock_trusted": True, "bridges": [], "devices": [], "commands_under_way": 0},
+        "shows settings (without secrets), clocks, Bridges, devices, the cloud; the example is shortened",
+        {
+            "version": "0.1.0",
+            "clock_trusted": True,
+            "bridges": [],
+            "devices": [],
+            "cloud": None,
+            "commands_under_way": 0,
+        },
     ),
     "log_level": (
         f'`{{"level":"debug"}}` or the word: {", ".join(Level)}',
@@ -61,19 +69,24 @@ _VERBS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "asks the Bridge for a token; its button must be pressed within 30 s; only where it has none or refuses ours",
         {"address": "192.0.2.10:8080", "paired": True},
     ),
+    "sync": (
+        '`{"device":"front_door"}` or the topic or ID alone',
+        f"has Nuki's cloud read the device anew, at most once in {SYNC_EVERY_S / 3600:g} h per device: it costs battery",
+        {"id": "1A2B3C4D", "renewed": True, "forced_syncs": 3, "next": "2026-11-22T02:15:03Z"},
+    ),
 }
 
 
 def render_requests() -> str:
     """The section about requests."""
     rows = [(f"`{verb}`", payload, what) for verb in VERBS for payload, what, _ in (_VERBS[verb],)]
-    later = ", ".join(f"`{verb}`" for verb in LATER_VERBS)
     answers = "\n".join(f"{render_response(_VERBS[verb][2], None, verb).decode()}" for verb in VERBS)
     return (
         "## Requests to the gateway\n\nA word or a JSON object on `<base>/gateway/request/<verb>` is answered on "
         "`<base>/gateway/response/<verb>` (and on the response topic), with its `transaction`. `bridge` is an ID or "
         "`host:port`, and is needed only where there are several. What needs a Bridge waits for its turn, "
-        f"{PATIENCE_S:g} s at most.\n\n"
+        f"{PATIENCE_S:g} s at most. `sync` shares its budget with the keypad codes, is answered when the device was read "
+        "again, and `renewed` tells whether that brought anything newer.\n\n"
         + table(("verb", "payload", "what it does"), rows)
         + "\nExamples of answers, here each with its verb as the `transaction`:\n\n"
         + example(answers.encode())
@@ -83,5 +96,5 @@ def render_requests() -> str:
         "in their part of `bridges`. Of a slot's URL everything is shown but a login, long levels, levels behind "
         "`/callback/` and what follows a `?`; "
         "`gateway/response` is as public as the rest of `<base>`. What changes something is refused while the gateway "
-        f"starts. {later} are not in this version. There is no factory reset, no unpairing and no firmware update.\n"
+        "starts. There is no factory reset, no unpairing and no firmware update.\n"
     )

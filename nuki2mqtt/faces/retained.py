@@ -62,6 +62,17 @@ async def running_link(
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def next_event(events: asyncio.Queue[MqttEvent], until: float) -> MqttEvent | None:
+    """The next event, or None when it is `until` by the loop's clock, also if others wait then."""
+    if asyncio.get_running_loop().time() >= until:
+        return None
+    try:
+        async with asyncio.timeout_at(until):
+            return await events.get()
+    except TimeoutError:
+        return None
+
+
 async def read_retained(
     settings: MqttSettings, verb: str, filters: Sequence[str], *, timing: Timing = TIMING
 ) -> Retained:
@@ -72,12 +83,7 @@ async def read_retained(
     protocol = ""
     until, latest = loop.time() + BROKER_S, None
     async with running_link(settings, verb, filters, events.put, timing=timing):
-        while loop.time() < until:
-            try:
-                async with asyncio.timeout_at(until):
-                    event = await events.get()
-            except TimeoutError:
-                break
+        while (event := await next_event(events, until)) is not None:
             match event:
                 case MqttLost(reason):
                     raise MqttError(f"{settings.host}:{settings.port}: {reason}")

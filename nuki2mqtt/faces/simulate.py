@@ -153,7 +153,7 @@ def describe(estate: Estate, control_url: str) -> Iterator[str]:
 
 
 def settings(estate: Estate) -> list[str]:
-    """The options of `nuki2mqtt run` that name all Bridges."""
+    """The options of `nuki2mqtt run` that name all Bridges, and the cloud."""
     options: list[str] = []
     for number, one in enumerate(estate.bridges):
         key = f"--set bridges.{number}"
@@ -161,6 +161,10 @@ def settings(estate: Estate) -> list[str]:
         options.append(f"{key}.token={one.bridge.tokens.token}")
         if one.bridge.tokens.modes == {"plain"}:
             options.append(f"{key}.auth=plain")
+    if estate.cloud is not None:
+        server = estate.cloud.server
+        options.append(f"--set nuki_web.base_url={server.url.replace(server.host, _reachable(server.host))}")
+        options += [f"--set nuki_web.token={estate.cloud.token}", "--set nuki_web.keypad.manage=true"]
     return options
 
 

@@ -11,6 +11,7 @@ from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
 from nuki2mqtt.faces.setup import EXIT_OK, Setup
 from nuki2mqtt.faces.terminal import printable, say
 from nuki2mqtt.gateway.vocabulary import ConnectMqtt, MqttConnected, MqttLost, MqttReceived, Subscription
+from nuki2mqtt.protocol.bridge_texts import STARS
 from nuki2mqtt.protocol.topics import TopicTree
 
 Say = Callable[[str], bool]
@@ -75,11 +76,34 @@ def describe(tree: TopicTree, message: MqttReceived) -> str:
     if isinstance(value, dict) and "lock" in value and "state" in value:
         text = _snapshot(value)
     elif isinstance(value, dict) and "event_type" in value:
-        details = " ".join(f"{key}={item}" for key, item in value.items() if key not in {"event_type", "actor"})
-        text = f"{value['event_type']}: {details}"
+        shown = {key: item for key, item in value.items() if key != "event_type" and (key != "actor" or item)}
+        text = f"{value['event_type']}: {' '.join(f'{key}={item}' for key, item in shown.items())}"
     elif isinstance(value, dict) and "status" in value and "action" in value:
         text = _result(value)
+    elif topic.endswith("/keypad/result") and isinstance(value, dict):
+        text = _keypad_result(value)
+    elif topic.endswith("/keypad") and isinstance(value, list):
+        text = ", ".join(_keypad_code(code) for code in value if isinstance(code, dict)) or "no codes"
+    elif topic.endswith("/keypad/set"):
+        text = _without_code(text, value)
     return f"{printable(topic):<28} {printable(text)}{mark}"
+
+
+def _without_code(text: str, value: Any) -> str:
+    """An order for a keypad, which holds a code that is nobody's business; what is no order is not shown at all."""
+    if not isinstance(value, dict):
+        return STARS if text else ""
+    return json.dumps({key: STARS if key == "code" else item for key, item in value.items()})
+
+
+def _keypad_result(value: dict[str, Any]) -> str:
+    """One step in the life of an order for a keypad."""
+    text = f"{value.get('op')} {value.get('name')}: {value.get('status')}, {value.get('phase')}"
+    return text if value.get("reason") is None else f"{text}, {value['reason']}"
+
+
+def _keypad_code(value: dict[str, Any]) -> str:
+    return f"{value.get('name')} {value.get('phase')}"
 
 
 def _result(value: dict[str, Any]) -> str:

@@ -6,8 +6,10 @@ Nothing local waits for anything here; without a token there is no `Cloud` at al
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from nuki2mqtt.errors import WebError
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
+from nuki2mqtt.gateway.cloud_syncs import CloudSyncs
 from nuki2mqtt.gateway.cloud_truth import CloudTruth, fill
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.keypad_desk import KeypadDesk, Zones
@@ -31,7 +33,7 @@ from nuki2mqtt.gateway.vocabulary import (
     WebOrdered,
 )
 from nuki2mqtt.gateway.web_asks import WebAsks
-from nuki2mqtt.gateway.web_jobs import WebEnded
+from nuki2mqtt.gateway.web_jobs import WebEnded, WebJobKind, job_kind_of
 from nuki2mqtt.gateway.web_link import WebHealth, WebLink
 from nuki2mqtt.model.cloud_device import nuki_id_of
 from nuki2mqtt.model.device import NukiId
@@ -41,6 +43,7 @@ from nuki2mqtt.protocol.topics import TopicTree
 from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, DeviceListAnswer, DeviceRequest
 from nuki2mqtt.protocol.webhooks import ActivityHook, AuthorizationHook, DeviceHook, Hook, UnknownHook
 
+_QUIET = frozenset({WebJobKind.WRITE, WebJobKind.AUTHORIZATIONS, WebJobKind.SYNC})
 _MOST_ROUNDS = 20  # of answers that bring questions that are refused at once
 
 
@@ -78,7 +81,9 @@ class Cloud:
             kept,
             entropy=entropy,
             zones=zones,
+            started=started,
         )
+        self.syncs = CloudSyncs(self._asks, self.truth, self.desk, following.tell, self._device_read)
         self._following = following
         self._has_webhooks = own.webhook.secret is not None
         self._is_door_asked_for = False
@@ -86,6 +91,7 @@ class Cloud:
         self._filled: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}  # with what they were made of
         self._confirming: dict[NukiId, int] = {}  # the last read of what a webhook said
         self._effects_of_reads: list[Effect] = []
+        self._quiet_call: int | None = None
         following.cloud = self
 
     # --- Switching ----------------------------------------------------------------------------------------------------
@@ -110,6 +116,7 @@ class Cloud:
         self.orders.drop()
         self.history.clear()
         self.desk.deactivate()
+        self.syncs.drop()
         self._calls.clear()
         self._confirming.clear()
         return effects
@@ -204,6 +211,13 @@ class Cloud:
         )
         return min((time for time in times if time is not None), default=None)
 
+    def next_change(self, now: float) -> float | None:
+        """When something that is shown may change by itself; at other deadlines something is only asked."""
+        if not self.link.is_active:
+            return None
+        times = (self.truth.next_silence(now), self.orders.next_deadline(now), self.history.next_deadline())
+        return min((time for time in times if time is not None), default=None)
+
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Ask what is due."""
         if not self.link.is_active:
@@ -212,6 +226,8 @@ class Cloud:
         self.desk.handle_timer(now)
         effects = self.link.handle_timer(now)
         for effect in effects:
+            if isinstance(effect, CallWeb):
+                self._quiet_call = effect.call_id if job_kind_of(effect.request) in _QUIET else None
             if isinstance(effect, CallWeb) and isinstance(effect.request, DeviceActionRequest):
                 nuki_id = self._calls[effect.call_id] = nuki_id_of(effect.request.smartlock_id)
                 self._following.tell(OrderSent(nuki_id))
@@ -247,6 +263,13 @@ class Cloud:
         self.history.told_by_state(devices)
         self._following.tell(ListEnded(CLOUD, devices, is_complete=answer.is_complete))
         return effects
+
+    def is_quiet(self, event: WebAnswered) -> bool:
+        """Whether an answer that has just come changes nothing of what is shown but lists of keypad codes.
+
+        A survey of an account has hundreds of those. A name that it brings shows at the next look.
+        """
+        return event.call_id == self._quiet_call and not isinstance(event.answer, WebError)
 
     # --- Views --------------------------------------------------------------------------------------------------------
 
@@ -285,3 +308,4 @@ class Cloud:
         self.orders.forget(nuki_id)
         self.desk.forget(nuki_id)
         self.history.forget(nuki_id)
+        self.syncs.forget(nuki_id)

@@ -209,6 +209,11 @@ class CloudHistory:
 
     # --- What comes of it ---------------------------------------------------------------------------------------------
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether something waits to be told."""
+        return bool(self._findings)
+
     def _keep(self, findings: list[Finding], now: Moment) -> None:
         for one in findings:
             if len(self._findings) >= MAX_EVENTS:

@@ -103,8 +103,8 @@ class CloudOrders:
 
         self._asks.ask(DeviceRequest(number), then, now, not_after=deadline)
 
-    def possible(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
-        """Those that the way that this lock has can carry out at all; undecided is all."""
+    def with_way(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
+        """Those of the actions that the way that this lock has can carry out at all; undecided is all."""
         if self.local(nuki_id) is not Local.NONE or not self._truth.knows(nuki_id):
             return actions
         if self._setting is WebCommands.NEVER:

@@ -138,7 +138,10 @@ class CloudTruth:
     def knows(self, nuki_id: NukiId) -> bool:
         """Whether the account has this device, and it is not another one with the same ID."""
         view = self.devices.view(nuki_id)
-        return view is not None and view.is_listed and not self._is_stranger(view, self._following.bridged.all())
+        if view is None or not view.is_listed:
+            return False
+        by_bridge = self._following.bridged.all().get(nuki_id)
+        return by_bridge is None or kind_of(by_bridge) is kind_of(view.device_type)
 
     def smartlock_id(self, nuki_id: NukiId) -> int | None:
         """The cloud's number of a device that it knows."""

@@ -59,9 +59,9 @@ class CommandRoutes:
             case _:
                 return Choice(None)
 
-    def possible(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
-        """Those that a Bridge or the cloud can carry out at all."""
-        return actions if self._cloud is None else self._cloud.possible(nuki_id, actions)
+    def with_way(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
+        """Those of the actions that a Bridge or the cloud can carry out at all."""
+        return actions if self._cloud is None else self._cloud.with_way(nuki_id, actions)
 
     def is_held(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether an opening order may still wait in the cloud: then no other one goes, by no way."""

@@ -184,7 +184,8 @@ class Commanding:
 
     def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """What a device may be told: as the settings say, as far as there is a way to it that can."""
-        return self._routes.possible(nuki_id, self._settings.permitted(nuki_id, device_type))
+        permitted = self._settings.permitted(nuki_id, device_type)
+        return self._routes.with_way(nuki_id, permitted)
 
     def take_get(self, message: MqttReceived, now: Moment) -> list[Effect]:
         """A message on `<device>/get`."""

@@ -44,5 +44,7 @@ class LastDeed:
 
     def actor(self, authorizations: Mapping[str, Authorization]) -> str | None:
         """Who it was; `authorizations` by id, as far as known."""
-        names = {key: one.name for key, one in authorizations.items() if one.name is not None}
-        return None if self.activity is None else self.activity.actor(names)
+        if self.activity is None:
+            return None
+        found = None if self.activity.auth_id is None else authorizations.get(self.activity.auth_id)
+        return self.activity.actor({} if found is None or found.name is None else {found.id: found.name})

@@ -172,10 +172,13 @@ class Gateway:
                 effects = self._stop(now)
             case _:
                 assert_never(event)
-        is_ack = isinstance(event, _ACKNOWLEDGEMENTS)
+        is_ack = isinstance(event, _ACKNOWLEDGEMENTS) or self._is_quiet(event)
         may_show = not is_ack or self._taking.has_something_to_show
         by = event.link if isinstance(event, (BridgeAnswered, CallbackReceived)) else None
         return effects + self._settle(now, is_new=is_new, may_show=may_show, by=by)
+
+    def _is_quiet(self, event: Event) -> bool:
+        return self._cloud is not None and isinstance(event, WebAnswered) and self._cloud.is_quiet(event)
 
     def handle_timer(self, now: Moment) -> list[Effect]:
         """Do what is due."""
@@ -197,7 +200,8 @@ class Gateway:
         if self._rests_until is None:
             following, taking = self._following, self._taking.next_deadline()
             cloud = None if self._cloud is None else self._cloud.next_deadline(self._looked)
-            self._asks_until = _first(following.next_change(self._looked), taking, cloud)
+            cloud_change = None if self._cloud is None else self._cloud.next_change(self._looked)
+            self._asks_until = _first(following.next_change(self._looked), taking, cloud_change)
             self._rests_until = _first(following.next_deadline(self._looked), taking, cloud)
         others = (self._session.next_deadline(), self._telling.next_deadline())
         deadline = _first(self._rests_until, *others, self._no_broker_at, self._born_at, self._stop_at)
@@ -275,7 +279,7 @@ class Gateway:
             if self._cloud is not None:
                 calls += self._cloud.handle_timer(now)
             effects += self._taking.hear(now)
-            may_show = may_show and not is_only_asking
+            may_show = (may_show and not is_only_asking) or self._taking.has_something_to_show
         else:
             may_show = self._taking.has_something_to_show
         if may_show:

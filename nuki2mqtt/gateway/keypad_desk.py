@@ -5,6 +5,7 @@ With it each device that has a Keypad is read once at the start and from time to
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import tzinfo
 
 from nuki2mqtt.gateway.cloud_history import CloudHistory
@@ -16,6 +17,7 @@ from nuki2mqtt.gateway.keypad_steps import AskCloud, KeypadStep, SaveWishes, Say
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
 from nuki2mqtt.gateway.keypads import Keypads
 from nuki2mqtt.gateway.publications import Publications, Rank
+from nuki2mqtt.gateway.sync_budget import SyncBudget
 from nuki2mqtt.gateway.topic_memory import TopicMemory
 from nuki2mqtt.gateway.vocabulary import Effect, Moment, MqttReceived
 from nuki2mqtt.gateway.web_asks import WebAsks
@@ -31,6 +33,7 @@ from nuki2mqtt.protocol.web_api import AuthorizationListAnswer, AuthorizationLis
 
 SURVEY_EVERY_S = 6 * 3600.0
 SURVEY_AGAIN_S = 300.0
+_AFTER_SYNC_S = 20.0  # it takes seconds
 _MARK = "keypad "
 
 Zones = Callable[[str], tzinfo | None]
@@ -52,8 +55,10 @@ class KeypadDesk:
         *,
         entropy: Callable[[int], bytes],
         zones: Zones,
+        started: Moment,
     ) -> None:
         self.memory = memory
+        self.budget = SyncBudget(memory.syncs, started.monotonic)
         self._settings = settings
         self._tree = tree
         self._publications = publications
@@ -78,7 +83,7 @@ class KeypadDesk:
         self._survey_due.clear()
         if self._settings.manage:
             told = self._settings.publish_codes
-            self._keypads = Keypads(self.memory, now, entropy=self._entropy, is_told=told)
+            self._keypads = Keypads(self.memory, now, entropy=self._entropy, is_told=told, budget=self.budget)
 
     def deactivate(self) -> None:
         """Another gateway owns the base: nothing is wanted from us."""
@@ -163,6 +168,25 @@ class KeypadDesk:
         if self._keypads is not None:
             self._do(self._keypads.used(number, auth_id, now), now)
 
+    # --- Forced syncs that a person asked for -------------------------------------------------------------------------
+
+    def spend_sync(self, number: int, now: Moment) -> None:
+        """One is ordered; it stands in the state file before it is sent, as those of the codes do."""
+        self.budget.spend(number, now)
+        self.memory = replace(self.memory, syncs=dict(self.budget.spent))
+
+    def refund_sync(self, number: int) -> None:
+        """The cloud has not taken it."""
+        self.budget.refund(number)
+        self.memory = replace(self.memory, syncs=dict(self.budget.spent))
+
+    def woken(self, number: int, now: Moment) -> None:
+        """The device is read by the cloud: its codes may show otherwise now."""
+        if self._keypads is not None:
+            self._do(self._keypads.woken(number, now), now)
+            if number in self._survey_due:
+                self._survey_due[number] = now.monotonic + _AFTER_SYNC_S
+
     def _survey(self, now: Moment) -> None:
         """Read the codes of one device after the other, of those whose turn it is."""
         due = [number for number, at in self._survey_due.items() if at <= now.monotonic]
@@ -240,11 +264,6 @@ class KeypadDesk:
                 del self._entries[number]
                 payload = render_keypad(entries, publish_codes=self._settings.publish_codes)
                 self._publications.say(self._tree.keypad(topic), payload, Rank.DEVICE)
-
-    @property
-    def has_something_to_show(self) -> bool:
-        """Whether a list waits to be said."""
-        return bool(self._entries)
 
     def take_effects(self) -> list[Effect]:
         """Log lines since the last call."""

@@ -6,7 +6,6 @@ shows what was written or the time for it is up. All times are monotonic seconds
 
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from nuki2mqtt.errors import WebError, WebErrorKind
@@ -72,7 +71,7 @@ class KeypadLane:
     `listing` is the newest complete list, None before the first; `listed` when one of ours was asked for. `written`:
     when the last write had its answer. `looks`: when to read because of `check`, or because something may have
     changed. `quiet_until`: nothing is asked before. `next_try`: when a code may be written, `wrote`: when it was last.
-    `synced`: when the device was woken to be read; `synced_before`: when it was before that, on the wall clock.
+    `synced`: when the device was woken to be read.
     `conflicts` are codes that the cloud says are taken, `denied` those that it would not have us touch.
     """
 
@@ -94,7 +93,6 @@ class KeypadLane:
     online_since: float = -math.inf
     has_keypad: bool | None = None
     synced: float | None = None
-    synced_before: datetime | None = None
     next_try: dict[str, float] = field(default_factory=dict)
     wrote: dict[str, float] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)

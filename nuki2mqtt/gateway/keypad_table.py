@@ -7,7 +7,8 @@ from nuki2mqtt.gateway.keypad_lane import LOOKS_S, KeypadLane
 from nuki2mqtt.gateway.keypad_life import PENDING, KeypadTurn, next_phase
 from nuki2mqtt.gateway.keypad_orders import Surroundings
 from nuki2mqtt.gateway.keypad_results import KeypadResults
-from nuki2mqtt.gateway.keypad_wishes import KeypadMemory, KeypadSyncs, KeypadWish, Why, why_of
+from nuki2mqtt.gateway.keypad_wishes import KeypadMemory, KeypadWish, Why, why_of
+from nuki2mqtt.gateway.sync_budget import SyncBudget
 from nuki2mqtt.gateway.vocabulary import Level, Log, Moment
 from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
@@ -21,11 +22,11 @@ _RESTS = frozenset({KeypadPhase.ACTIVE, KeypadPhase.FAILED, KeypadPhase.NEEDS_RE
 
 
 class KeypadTable:
-    """`is_changed`: what `remember` gives must be saved. `syncs` are by the cloud's number of the device as text."""
+    """`is_changed`: what `remember` gives must be saved. `budget`: of forced syncs, shared with whoever wants one."""
 
-    def __init__(self, memory: KeypadMemory, now: Moment, *, capacity: int) -> None:
+    def __init__(self, memory: KeypadMemory, now: Moment, *, capacity: int, budget: SyncBudget) -> None:
         self.wishes = dict(memory.wishes)
-        self.syncs = dict(memory.syncs)
+        self.budget = budget
         self.results = KeypadResults(memory.operations)
         self.lanes: dict[int, KeypadLane] = {}
         self.is_changed = False
@@ -101,7 +102,7 @@ class KeypadTable:
 
     def remember(self) -> KeypadMemory:
         """What the state file is to hold."""
-        return KeypadMemory(dict(self.wishes), dict(self.results.operations), dict(self.syncs))
+        return KeypadMemory(dict(self.wishes), dict(self.results.operations), dict(self.budget.spent))
 
     # --- Changing -----------------------------------------------------------------------------------------------------
 
@@ -144,16 +145,13 @@ class KeypadTable:
 
     def spend_sync(self, lane: KeypadLane, now: Moment) -> None:
         """The device is woken to be read."""
-        spent = self.syncs.get(str(lane.smartlock_id))
-        self.syncs[str(lane.smartlock_id)] = KeypadSyncs(1 if spent is None else spent.count + 1, now.wall)
-        lane.synced, lane.synced_before = now.monotonic, None if spent is None else spent.last
+        self.budget.spend(lane.smartlock_id, now)
+        lane.synced = now.monotonic
         self.is_changed = True
 
     def refund_sync(self, lane: KeypadLane) -> None:
         """The cloud has not taken it: it costs nothing, though this process does not try at once again."""
-        spent = self.syncs.pop(str(lane.smartlock_id), None)
-        if spent is not None and spent.count > 1:
-            self.syncs[str(lane.smartlock_id)] = KeypadSyncs(spent.count - 1, lane.synced_before or spent.last)
+        self.budget.refund(lane.smartlock_id)
         self.is_changed = True
 
     def touch(self, lane: KeypadLane) -> None:

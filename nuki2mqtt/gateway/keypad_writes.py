@@ -14,6 +14,7 @@ from nuki2mqtt.gateway.keypad_orders import refusal_of
 from nuki2mqtt.gateway.keypad_steps import AskCloud
 from nuki2mqtt.gateway.keypad_table import KeypadTable
 from nuki2mqtt.gateway.keypad_wishes import KeypadWish, Why
+from nuki2mqtt.gateway.sync_budget import SYNC_EVERY_S
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.keypad import Authorization, KeypadCode
 from nuki2mqtt.model.keypad_order import KeypadPhase, KeypadReason
@@ -33,7 +34,6 @@ MOST_TRIES = 3  # of a creation or a change; a deletion is tried for ever
 RETRIES_S = (300.0, 3600.0)  # after the first look in vain, and after the next ones
 _MANY_TRIES, _SELDOM_S = 8, 86_400.0
 RAISED_AFTER = 2  # deletions in vain that somebody must hear of
-SYNC_EVERY_S = 6 * 3600.0
 _LATE_LOOK_S = 40.0
 
 _KINDS = {
@@ -162,17 +162,11 @@ class KeypadWrites:
         return lane.synced is not None and lane.synced >= lane.wrote.get(wish_id, lane.born)
 
     def _may_sync(self, lane: KeypadLane, wish_id: str, now: Moment) -> bool:
-        """At most one forced sync per device in six hours, by both clocks: the wall's alone could be set forward."""
-        if self._is_synced(lane, wish_id):
+        """Whether a forced sync is left in the budget, and was not tried in vain lately."""
+        is_lately = lane.synced is not None and now.monotonic - lane.synced < SYNC_EVERY_S
+        if is_lately or self._is_synced(lane, wish_id):
             return False
-        if lane.synced is not None:
-            return now.monotonic - lane.synced >= SYNC_EVERY_S
-        spent = self._table.syncs.get(str(lane.smartlock_id))
-        if spent is None:
-            return True
-        age_s = (now.wall - spent.last).total_seconds()
-        # A clock that was set back tells nothing: six hours of this process do.
-        return age_s >= SYNC_EVERY_S or (age_s < 0 and now.monotonic - lane.born >= SYNC_EVERY_S)
+        return self._table.budget.wait_s(lane.smartlock_id, now) <= 0
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.clock_trust import BUILT
 from nuki2mqtt.gateway.keypad_judging import Sight, judge
-from nuki2mqtt.gateway.keypad_lane import AUDIT_S, LOOKS_S, OWN_ECHO_S, CallKind, KeypadLane
+from nuki2mqtt.gateway.keypad_lane import AUDIT_S, LOOKS_S, OWN_ECHO_S, SYNC_LOOKS_S, CallKind, KeypadLane
 from nuki2mqtt.gateway.keypad_life import KeypadTurn
 from nuki2mqtt.gateway.keypad_orders import Refusal, wish_for
 from nuki2mqtt.gateway.keypad_results import NO_REPLY, Reply
@@ -22,6 +22,7 @@ from nuki2mqtt.gateway.keypad_steps import AskCloud, KeypadStep, SaveWishes, Say
 from nuki2mqtt.gateway.keypad_table import KeypadTable
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
 from nuki2mqtt.gateway.keypad_writes import KeypadWrites
+from nuki2mqtt.gateway.sync_budget import SyncBudget
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.cloud_device import CloudDevice, ServerState
 from nuki2mqtt.model.keypad import Authorization
@@ -43,7 +44,8 @@ class Keypads:
     """The keypad codes of all devices.
 
     `entropy` gives bytes fit for cryptography. `is_told`: codes are published, so that one may be drawn. `capacity` is
-    how many authorizations a device holds, `grace` how long an expired code of ours stays.
+    how many authorizations a device holds, `grace` how long an expired code of ours stays. `budget`: of forced syncs,
+    where somebody else wants them, too.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Keypads:
         is_told: bool = False,
         capacity: int = DEFAULT_CAPACITY,
         grace: timedelta = EXPIRED_GRACE,
+        budget: SyncBudget | None = None,
     ) -> None:
-        self._table = KeypadTable(memory, now, capacity=capacity)
+        budget = SyncBudget(memory.syncs, now.monotonic) if budget is None else budget
+        self._table = KeypadTable(memory, now, capacity=capacity, budget=budget)
         self._writes = KeypadWrites(self._table)
         self._entropy = entropy
         self._is_told = is_told
@@ -64,6 +68,7 @@ class Keypads:
         self._devices: dict[int, CloudDevice] = {}
         self._shown: dict[int, tuple[KeypadEntry, ...]] = {}
         self._expiry_due = now.monotonic
+        self._next: float | None = None
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -167,6 +172,15 @@ class Keypads:
                 self._advance(lane, now)
         return self._flush()
 
+    def woken(self, smartlock_id: int, now: Moment) -> list[KeypadStep]:
+        """Somebody else had this device read: what was written before may show now."""
+        lane = self._table.lanes.get(smartlock_id)
+        if lane is not None:
+            lane.synced = now.monotonic
+            if self._table.has_wishes(lane):
+                lane.look(now.monotonic, SYNC_LOOKS_S)
+        return self._flush()
+
     def told(self, operation_id: str) -> list[KeypadStep]:
         """The broker has the newest result of this operation."""
         self._table.is_changed |= self._table.results.told(operation_id)
@@ -176,7 +190,9 @@ class Keypads:
 
     def next_deadline(self) -> float:
         """When `handle_timer` wants to be called, monotonic; at once for a new process."""
-        return min((self._due(lane) for lane in self._table.lanes.values()), default=self._expiry_due)
+        if self._next is None:  # nothing of a lane changes but by what ends in `_flush`
+            self._next = min((self._due(lane) for lane in self._table.lanes.values()), default=self._expiry_due)
+        return self._next
 
     def _due(self, lane: KeypadLane) -> float:
         if lane.call is not None:
@@ -197,6 +213,8 @@ class Keypads:
 
     def handle_timer(self, now: Moment) -> list[KeypadStep]:
         """Look and write where it is time, and let go what has expired."""
+        if now.monotonic < self.next_deadline():
+            return []
         if self._expiry_due <= now.monotonic:
             self._expiry_due = now.monotonic + _EXPIRY_CHECK_S
             self._expire(now)
@@ -222,8 +240,7 @@ class Keypads:
 
     def syncs(self, smartlock_id: int) -> int:
         """How often this device was woken to be read."""
-        spent = self._table.syncs.get(str(smartlock_id))
-        return 0 if spent is None else spent.count
+        return self._table.budget.count(smartlock_id)
 
     def is_ours(self, smartlock_id: int, auth_id: str) -> bool:
         """Whether this entry of the cloud is a code of ours."""
@@ -303,6 +320,7 @@ class Keypads:
             self._writes.read_list(lane, now)
 
     def _flush(self) -> list[KeypadStep]:
+        self._next = None
         steps: list[KeypadStep] = []
         table = self._table
         entries: list[KeypadStep] = []

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from nuki2mqtt.errors import BridgeError, WebError
 from nuki2mqtt.gateway.evidence import Observation
@@ -114,6 +115,15 @@ class CloudReadEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncEnded:
+    """A forced sync that a person asked for is over: what came of it, or why nothing did."""
+
+    nuki_id: NukiId
+    data: dict[str, Any] | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     """An event of a device, and when we received the report of it (monotonic seconds).
 
@@ -130,6 +140,7 @@ News = (
     Observation
     | CloudOrderEnded
     | CloudReadEnded
+    | SyncEnded
     | Happening
     | OrderSent
     | OrderBegun

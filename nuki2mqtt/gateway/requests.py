@@ -13,9 +13,9 @@ from nuki2mqtt.gateway.bridge_link import BridgeLink
 from nuki2mqtt.gateway.callback_lease import masked_url
 from nuki2mqtt.gateway.command_lane import response_of
 from nuki2mqtt.gateway.following import Following
-from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, PairEnded, SearchEnded
+from nuki2mqtt.gateway.news import AskEnded, ListEnded, News, PairEnded, SearchEnded, SyncEnded
 from nuki2mqtt.gateway.publications import Publications
-from nuki2mqtt.gateway.vocabulary import Effect, Level, Log, Moment, MqttReceived, SetLogLevel
+from nuki2mqtt.gateway.vocabulary import CLOUD, Effect, Level, Log, Moment, MqttReceived, SetLogLevel
 from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.protocol.bridge_api import (
@@ -49,10 +49,10 @@ VERBS = (
     "device_remove",
     "find",
     "pair",
+    "sync",
 )
-LATER_VERBS = ("sync",)
 # What changes something waits until it is sure that no other gateway does the same.
-_CHANGING = frozenset({"callback_remove", "bridge_reboot", "device_remove", "pair"})
+_CHANGING = frozenset({"callback_remove", "bridge_reboot", "device_remove", "pair", "sync"})
 _SEARCH = "search"  # what a `find` waits for, in the place of a link
 
 
@@ -77,7 +77,11 @@ Then = Callable[[Answer, Moment], None]
 
 
 class Requests:
-    """All requests under way. `remove` takes a device from everything that we know and said."""
+    """All requests under way.
+
+    `remove` takes a device from everything that we know and said; `sync` begins a forced sync at the cloud, or raises
+    ValueError with a text for people; None without a cloud.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class Requests:
         is_under_way: Callable[[NukiId], bool],
         diagnose: Callable[[Moment], dict[str, Any]],
         remove: Callable[[NukiId], None],
+        sync: Callable[[NukiId, Moment], None] | None = None,
     ) -> None:
         self._tree = tree
         self._publications = publications
@@ -97,6 +102,7 @@ class Requests:
         self._is_under_way = is_under_way
         self._diagnose = diagnose
         self._remove = remove
+        self._sync = sync
         self._questions: list[_Question] = []
         self._asked: dict[int, tuple[_Question, str, Then]] = {}
         self._asks = 0
@@ -139,8 +145,6 @@ class Requests:
     ) -> None:
         if is_retained:
             raise CannotError("retained: it is cleared now; publish requests without the retain flag")
-        if question.verb in LATER_VERBS:
-            raise CannotError("not in this version")
         if question.verb not in VERBS:
             raise CannotError(f"unknown request; known are {', '.join(VERBS)}")
         if is_starting and question.verb in _CHANGING:
@@ -171,6 +175,8 @@ class Requests:
                 question.waits_for.add(_SEARCH)
             case "pair":
                 self._pair(question, order)
+            case "sync":
+                self._begin_sync(question, order, now)
             case _:
                 self._device_remove(question, order, now)
         if question.waits_for:
@@ -252,11 +258,15 @@ class Requests:
         ]
         self._answer(question, now, data={"level": level})
 
-    def _device_remove(self, question: _Question, order: RequestOrder, now: Moment) -> None:
+    def _one_device(self, order: RequestOrder) -> NukiId:
         wanted = order.values.get("device", order.word)
         nuki_id = self._find_device(wanted) if isinstance(wanted, str) else None
         if nuki_id is None:
             raise CannotError('"device" must be the topic or the ID of a known device')
+        return nuki_id
+
+    def _device_remove(self, question: _Question, order: RequestOrder, now: Moment) -> None:
+        nuki_id = self._one_device(order)
         if self._is_under_way(nuki_id):
             raise CannotError("busy: a command for this device is under way; try again in a minute")
         following = self._following
@@ -268,6 +278,20 @@ class Requests:
             )
         self._remove(nuki_id)
         self._answer(question, now, data={"id": str(nuki_id)})
+
+    def _begin_sync(self, question: _Question, order: RequestOrder, now: Moment) -> None:
+        if self._sync is None:
+            raise CannotError("nuki_web.token is not set: a forced sync is made by Nuki's cloud, never by a Bridge")
+        nuki_id = self._one_device(order)
+        try:
+            self._sync(nuki_id, now)
+        except ValueError as error:
+            raise CannotError(str(error)) from None
+        question.waits_for.add(_cloud_name(nuki_id))
+
+    def _synced(self, ended: SyncEnded, now: Moment) -> None:
+        for question in [one for one in self._questions if _cloud_name(ended.nuki_id) in one.waits_for]:
+            self._answer(question, now, data=ended.data, error=ended.error)
 
     # --- Finding and pairing ------------------------------------------------------------------------------------------
 
@@ -349,6 +373,8 @@ class Requests:
                 self._found(news, now)
             case PairEnded():
                 self._paired(news, now)
+            case SyncEnded():
+                self._synced(news, now)
             case AskEnded(ask_id, answer):
                 question_link_then = self._asked.pop(ask_id, None)
                 if question_link_then is not None:
@@ -408,7 +434,8 @@ class Requests:
     def handle_timer(self, now: Moment) -> None:
         """Answer what has waited long enough."""
         for question in [question for question in self._questions if question.deadline <= now.monotonic]:
-            self._answer(question, now, error="the Bridge does not answer: see gateway/health")
+            who = "Nuki Web" if question.verb == "sync" else "the Bridge"
+            self._answer(question, now, error=f"{who} does not answer: see gateway/health")
 
     def stop(self, now: Moment) -> None:
         """The gateway stops: who waits is told."""
@@ -419,6 +446,11 @@ class Requests:
         """Forget all: another gateway owns the base."""
         self._questions.clear()
         self._asked.clear()
+
+
+def _cloud_name(nuki_id: NukiId) -> str:
+    """What a `sync` waits for, in the place of a link."""
+    return f"{CLOUD} {nuki_id}"
 
 
 def _names(link: BridgeLink) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nuki2mqtt.gateway.broker_session import BrokerSession
 from nuki2mqtt.gateway.cloud import Cloud
+from nuki2mqtt.gateway.cloud_diagnosis import diagnose_cloud
 from nuki2mqtt.gateway.commanding import Commanding
 from nuki2mqtt.gateway.departures import Departures
 from nuki2mqtt.gateway.following import Following
@@ -69,6 +70,7 @@ class Taking:
             is_under_way=self._commanding.is_under_way,
             diagnose=self._diagnose,
             remove=self._remove,
+            sync=None if cloud is None else cloud.syncs.begin,
         )
 
     @property
@@ -185,8 +187,8 @@ class Taking:
     @property
     def has_something_to_show(self) -> bool:
         """Whether a message alone has changed what is to be shown."""
-        has_codes = self._cloud is not None and self._cloud.desk.has_something_to_show
-        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told or has_codes
+        has_findings = self._cloud is not None and self._cloud.history.has_findings
+        return bool(self._removed or self._commanding.seen_anew) or self._commanding.has_told or has_findings
 
     def permitted(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """What a device may be told."""
@@ -247,6 +249,7 @@ class Taking:
                 {"topic": self._topics.known[nuki_id].topic, **snapshot_body(self.snapshot(nuki_id, now))}
                 for nuki_id in shown[:_MOST_DIAGNOSED]
             ],
+            "cloud": None if self._cloud is None else diagnose_cloud(self._cloud, shown[:_MOST_DIAGNOSED], now),
             "commands_under_way": self._commanding.commands.under_way,
             "commands_remembered": len(self.journal),
         }

@@ -115,7 +115,11 @@ class Telling:
         is_minute_over = now.monotonic >= self._health_at
         if was_holding or (is_minute_over and self._projection.owes_a_look):
             may_show, by = True, None
-        if not self.has_announced or self._is_holding or not (may_show or is_minute_over):
+        if not self.has_announced or self._is_holding:
+            return False
+        if not (may_show or is_minute_over):
+            if self._cloud is not None:
+                self._cloud.desk.show()
             return False
         if may_show:
             self._tell_seen(following, taking, now, by)
@@ -138,8 +142,9 @@ class Telling:
             self._projection.show_bridge(following.links[name], is_online=is_online)
         permitted = {one.nuki_id: taking.permitted(one.nuki_id, one.device_type) for one in snapshots}
         for snapshot in snapshots:
-            nuki_id, topic = snapshot.nuki_id, self._topics.known[snapshot.nuki_id].topic
-            self._projection.show_device(snapshot, topic, permitted[nuki_id], now, again=nuki_id in seen_anew)
+            topic = self._topics.known[snapshot.nuki_id].topic
+            again = snapshot.nuki_id in seen_anew
+            self._projection.show_device(snapshot, topic, permitted[snapshot.nuki_id], now, again=again)
         self._projection.show_devices(self._listings(following, taking, permitted))
         for happening in following.take_events():
             topic = self._topics.known[happening.nuki_id].topic

@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench.account import account
 from tests.bench.figures import Figure, lines, machine, table
 from tests.bench.latency import latency
 from tests.bench.place import place
 from tests.bench.rest import idle, requests
 from tests.bench.start import first_state, imports
 
-PARTS = ("latency", "imports", "start", "idle", "requests")
+PARTS = ("latency", "imports", "start", "idle", "requests", "cloud")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--starts", type=int, default=5, help="how often a process is started")
     parser.add_argument("--idle-minutes", type=float, default=10.0, help="how long the idle run takes")
     parser.add_argument("--hours", type=int, default=24, help="virtual hours at rest")
+    parser.add_argument("--locks", type=int, default=500, help="locks of the account")
+    parser.add_argument("--codes", type=int, default=40, help="keypad codes of each of them")
+    parser.add_argument("--polls", type=int, default=6, help="changes that are waited for, each takes a poll")
     parser.add_argument("--state", type=Path, help="where the folder with the gateway's state is made")
     parser.add_argument("--markdown", action="store_true", help="print a table")
     options = parser.parse_args(arguments)
@@ -49,6 +53,8 @@ async def _measure(options: argparse.Namespace) -> None:
                         new = await first_state(here, options.starts)
                     case "idle":
                         new = await idle(here, options.idle_minutes)
+                    case "cloud":
+                        new = await account(here, options.locks, options.codes, options.polls)
                     case _:
                         new = requests(options.hours)
                 figures += new

@@ -23,11 +23,17 @@ NAMES = (
     "requests an hour at each Bridge, of the idle run",
     "requests an hour at rest, 1 virtual hours",
     "times a device was woken, 1 virtual hours",
+    "start to the last of 3 locks published",
+    "start to the last of 6 codes listed",
+    "processor time of a poll of 3 locks",
+    "a change of one of 3 locks, the slowest",
+    "memory (VmRSS) with 3 locks and their codes",
 )
+CLOUD = ["--locks", "3", "--codes", "2", "--polls", "1"]
 
 
 def test_every_figure_has_a_line(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["--samples", "2", "--starts", "1", "--idle-minutes", "0.01", "--hours", "1"]) == 0
+    assert main(["--samples", "2", "--starts", "1", "--idle-minutes", "0.01", "--hours", "1", *CLOUD]) == 0
 
     first, *printed, last = capfd.readouterr().out.splitlines()
     assert [name for name in NAMES if not any(line.startswith(f"{name} ") for line in printed)] == []

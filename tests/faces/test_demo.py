@@ -16,14 +16,12 @@ import pytest
 from nuki2mqtt.adapters.embedded_broker import EmbeddedBroker
 from nuki2mqtt.faces.cli import run_cli
 from nuki2mqtt.faces.demo import DemoOptions, demo, how_to_open, program, show
+from nuki2mqtt.faces.demo_cloud import came, gone, made
 from nuki2mqtt.faces.demo_course import (
-    Expected,
-    Witness,
     at_end,
     at_start,
     closed,
     locked,
-    missing,
     obeyed,
     opened,
     play_course,
@@ -32,12 +30,13 @@ from nuki2mqtt.faces.demo_course import (
 )
 from nuki2mqtt.faces.demo_home import Home, running_home
 from nuki2mqtt.faces.demo_meeting import meet
+from nuki2mqtt.faces.demo_witness import Expected, Witness, missing
 from nuki2mqtt.gateway.vocabulary import MqttReceived
 from nuki2mqtt.protocol.settings import MqttSettings
 from nuki2mqtt.protocol.topics import TopicTree
 from tests.stories.real.processes import REPO, Running, interruptible, until
 
-START_S = 50.0  # a search takes six of it, two where it fails, and a busy machine its own time
+START_S = 90.0  # a search takes six of it, two where it fails, and a busy machine its own time
 TREE = TopicTree("nuki2mqtt", "homeassistant")
 ALL = (
     *at_start(TREE),
@@ -48,6 +47,9 @@ ALL = (
     *rung(TREE),
     *obeyed(TREE, "unlatch", "demo-unlatch-1"),
     *obeyed(TREE, "lock", "demo-lock-0"),
+    *made(TREE, "demo-code-0"),
+    *came(TREE),
+    *gone(TREE),
     *at_end(TREE),
 )
 
@@ -83,8 +85,13 @@ async def test_once_ends_by_itself_with_everything_seen(tmp_path: Path) -> None:
         assert "Everything that was expected has been said on MQTT" in running.lines[-1]
         # A Bridge may be busy for a moment, and the gateway say so.
         text = "\n".join(line for line in running.lines if "busy (HTTP 503" not in line)
-        for words in ("MISSING", "Traceback", "WARNING", "ERROR", "/callback/"):
+        for words in ("MISSING", "Traceback", "WARNING", "ERROR", "/callback/", "739164"):
             assert words not in text
+        for line in (
+            "the keypad code of Anna is confirmed, it is in the list",
+            "front_door is unlocked, an event tells of it, an event tells that it was Anna, so does the snapshot",
+        ):
+            assert f"seen on MQTT: {line}" in running.text
         if "NOT FOUND" in running.text:
             pytest.skip("the loopback interface has no mDNS here")
         for bridge in ("0A1B2C3D", "0A1B2C4D"):
@@ -199,7 +206,10 @@ def test_help_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
 def said(expected: Expected) -> MqttReceived:
     """A message that meets it, with more in it."""
     payload = expected.payload
-    body = payload if isinstance(payload, str) else json.dumps(payload | {"more": 1})
+    if isinstance(payload, list):
+        body = json.dumps([one | {"more": 1} for one in payload])
+    else:
+        body = payload if isinstance(payload, str) else json.dumps(payload | {"more": 1})
     return MqttReceived(expected.topic, body.encode())
 
 
@@ -241,7 +251,7 @@ async def course(folder: Path, spoil: Callable[[Home], object]) -> list[str]:
         witness = Witness(lambda _: None)
         async with witness.listening(home.settings):
             await meet(home, witness, told.append)
-            return await play_course(home, witness, told.append, patience_s=3.0)
+            return await play_course(home, witness, told.append, patience_s=3.0, cloud_patience_s=6.0)
 
 
 async def test_orders_that_are_lost_are_missed(tmp_path: Path) -> None:
@@ -256,13 +266,22 @@ async def test_orders_that_are_lost_are_missed(tmp_path: Path) -> None:
     assert "the unlatch is accepted (nuki2mqtt/front_door/result)" not in lost
 
 
+async def test_a_code_that_never_comes_to_the_lock_and_a_log_without_a_name_are_missed(tmp_path: Path) -> None:
+    def spoil(home: Home) -> None:
+        home.cloud.cloud.faults.lost_writes().begin()
+        home.cloud.cloud.faults.nameless_log().begin()
+
+    lost = {text.partition(" (")[0] for text in await course(tmp_path, spoil)}
+    assert lost >= {"the keypad code of Anna is confirmed", "it is in the list", "an event tells that it was Anna"}
+
+
 async def test_without_mdns_the_bridges_are_paired_at_their_addresses_and_that_is_said(tmp_path: Path) -> None:
     told: list[str] = []
     async with running_home(tmp_path, speed=20, announced=False) as home:
         witness = Witness(lambda _: None)
         async with witness.listening(home.settings):
             assert await meet(home, witness, told.append) == ["0A1B2C3D", "0A1B2C4D"]
-            assert await witness.wait_for(at_start(TREE), patience_s=10) == []
+            assert await witness.wait_for(at_start(TREE), patience_s=20) == []
     assert told[1:] == [
         f"Bridge {one.id} was not found by mDNS: it is paired at 127.0.0.1:{one.server.port}" for one in home.bridges
     ]

@@ -217,6 +217,19 @@ async def test_the_settings_name_all_bridges() -> None:
         assert [bridge.token is not None for bridge in read.bridges] == [True, True]
 
 
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")])
+async def test_the_settings_name_the_cloud(host: str, shown: str) -> None:
+    async with Estate([BridgePlan()], host=host, cloud_port=0) as estate:
+        assert estate.cloud is not None
+        options = [option for option in " ".join(settings(estate)).split() if option != "--set"]
+        read = read_settings("", overrides=dict(option.split("=") for option in options), read_file=lambda name: name)
+        assert read.nuki_web.base_url == f"http://{shown}:{estate.cloud.server.port}"
+        assert read.nuki_web.token is not None
+        assert read.nuki_web.token.reveal() == estate.cloud.token
+        assert read.nuki_web.keypad.manage
+        assert any(" run " in line and estate.cloud.token in line for line in describe(estate, "http://127.0.0.1:1"))
+
+
 async def test_the_same_seed_gives_the_same_tokens() -> None:
     def tokens(seed: int) -> list[str]:
         estate = Estate([BridgePlan(), BridgePlan()], seed=seed)

@@ -4,7 +4,7 @@ import pytest
 
 from nuki2mqtt.protocol.web_api import DeviceListRequest, DeviceRequest
 from tests.gateway.builders import LINK, LOCK, LOCKED, UNLOCKED, entry, state
-from tests.gateway.cloud_site import BAD_GATEWAY, CLOUD_CONFIG, CloudSite, twin
+from tests.gateway.scripted_cloud import BAD_GATEWAY, CLOUD_CONFIG, CloudSite, twin
 from tests.gateway.site import YES, failure
 
 NO_READS = CLOUD_CONFIG + "poll: {forced_per_day: 0}\n"

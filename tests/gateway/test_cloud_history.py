@@ -13,7 +13,7 @@ from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.model.state import Source
 from nuki2mqtt.protocol.webhooks import ActivityHook
 from tests.gateway.builders import LOCK, Hand, entry, only, state, wall
-from tests.gateway.cloud_site import CLOUD_CONFIG, WIFI, CloudSite, twin, wifi
+from tests.gateway.scripted_cloud import CLOUD_CONFIG, WIFI, CloudSite, twin, wifi
 
 STUDIO = "studio"
 LOCKED_BY_HAND = CloudFacts(server_state_code=0, last_action_code=2, trigger_code=2)

@@ -8,7 +8,7 @@ from nuki2mqtt.model.activity import ActivityAction
 from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.model.state import Deed, DeviceState
 from tests.gateway.builders import LOCK, LOCKED, UNLOCKED, entry, state
-from tests.gateway.cloud_site import ONLINE, CloudSite, twin
+from tests.gateway.scripted_cloud import ONLINE, CloudSite, twin
 
 NO_DOOR = (entry(state(1), -3600),)
 

@@ -19,7 +19,7 @@ from nuki2mqtt.protocol.web_api import AuthorizationListRequest, DeviceActionReq
 from nuki2mqtt.protocol.webhooks import DeviceHook, WebhookFeature
 from tests.gateway.builders import LINK, LOCKED, entry, state, wall
 from tests.gateway.cloud_desk import LOCK_ID
-from tests.gateway.cloud_site import WIFI, CloudSite, twin, wifi
+from tests.gateway.scripted_cloud import WIFI, CloudSite, twin, wifi
 
 STUDIO = "studio"
 STATUS = WebhookFeature.DEVICE_STATUS

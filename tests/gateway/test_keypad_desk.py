@@ -2,7 +2,7 @@
 
 from nuki2mqtt.model.cloud_device import CloudFacts
 from nuki2mqtt.protocol.webhooks import DeviceHook, WebhookFeature
-from tests.gateway.cloud_site import CLOUD_CONFIG, CloudSite, wifi
+from tests.gateway.scripted_cloud import CLOUD_CONFIG, CloudSite, wifi
 
 STUDIO = "studio"
 MANAGED = CLOUD_CONFIG + "  keypad: {manage: true}\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nuki2mqtt.errors import BridgeError
-from nuki2mqtt.gateway.requests import LATER_VERBS, MOST_REQUESTS, PATIENCE_S, VERBS
+from nuki2mqtt.gateway.requests import MOST_REQUESTS, PATIENCE_S, VERBS
 from nuki2mqtt.gateway.vocabulary import CallBridge, Effect, MqttReceived, Publish, SetLogLevel
 from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.model.device import NukiId
@@ -79,7 +79,7 @@ def about(link: str = LINK, bridge_id: NukiId = BRIDGE_ID) -> dict[str, str]:
 # --- every request ---
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LATER_VERBS, "fly", "SET"])
+@pytest.mark.parametrize("verb", [*VERBS, "fly", "SET"])
 @pytest.mark.parametrize("payload", ["x", "{}", {"transaction": {"a": [1]}}, b"\xff", "[1]"])
 def test_every_request_gets_exactly_one_answer(verb: str, payload: Any) -> None:
     desk = Desk.at_work()
@@ -90,11 +90,6 @@ def test_every_request_gets_exactly_one_answer(verb: str, payload: Any) -> None:
 
     assert answer["status"] in {"ok", "error"}
     assert answer["transaction"] == (payload["transaction"] if isinstance(payload, dict) else None)
-
-
-@pytest.mark.parametrize("verb", LATER_VERBS)
-def test_what_comes_later_is_said_to_come_later(verb: str) -> None:
-    assert Desk.at_work().error(verb) == "not in this version"
 
 
 def test_an_unknown_request_is_told_the_known_ones() -> None:
