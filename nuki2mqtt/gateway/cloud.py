@@ -11,7 +11,7 @@ from nuki2mqtt.gateway.cloud_devices import Standing
 from nuki2mqtt.gateway.cloud_history import CloudHistory
 from nuki2mqtt.gateway.cloud_orders import CloudOrders
 from nuki2mqtt.gateway.cloud_syncs import CloudSyncs
-from nuki2mqtt.gateway.cloud_truth import CloudTruth
+from nuki2mqtt.gateway.cloud_truth import CloudTruth, fill
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.keypad_desk import KeypadDesk, Zones
 from nuki2mqtt.gateway.keypad_wishes import KeypadMemory
@@ -89,6 +89,8 @@ class Cloud:
         self._has_webhooks = own.webhook.secret is not None
         self._is_door_asked_for = False
         self._calls: dict[int, NukiId] = {}  # orders under way
+        self._filled: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}  # with what they were made of
+        self._confirming: dict[NukiId, int] = {}  # the last read of what a webhook said
         self._effects_of_reads: list[Effect] = []
         self._quiet_call: int | None = None
         following.cloud = self
@@ -117,11 +119,13 @@ class Cloud:
         self.desk.deactivate()
         self.syncs.drop()
         self._calls.clear()
+        self._confirming.clear()
         return effects
 
     def release(self) -> None:
         """The gateway stops: nothing is vouched for any more, and nothing new is asked."""
         self.truth.stop()
+        self.link.release()
 
     # --- Events -------------------------------------------------------------------------------------------------------
 
@@ -174,10 +178,13 @@ class Cloud:
         return []
 
     def _read(self, nuki_id: NukiId, now: Moment) -> None:
-        """Read one device, as only a webhook said something of it."""
-        number = self.truth.smartlock_id(nuki_id)
-        if number is not None:
-            self._asks.ask(DeviceRequest(number), self._device_read, now)
+        """Read one device, as only a webhook said something of it; one read is enough for all that wait for it."""
+        number, waiting = self.truth.smartlock_id(nuki_id), self._confirming.get(nuki_id)
+        if number is None or (waiting is not None and self.link.is_waiting(waiting)):
+            return
+        ask_id = self._asks.ask(DeviceRequest(number), self._device_read, now)
+        if ask_id is not None:
+            self._confirming[nuki_id] = ask_id
 
     def _device_read(self, ended: WebEnded, now: Moment) -> None:
         if isinstance(ended.answer, DeviceAnswer) and ended.sent is not None:
@@ -234,6 +241,7 @@ class Cloud:
         for _ in range(_MOST_ROUNDS):
             for poll in self._asks.tell(now):
                 effects += self._polled(poll, now)
+            self.desk.hear_devices(self.truth.devices.take_heard(), now)
             for used in self.history.take_used():
                 self.desk.used(used.smartlock_id, used.auth_id, now)
             if not self._asks.has_ends:
@@ -255,7 +263,6 @@ class Cloud:
         self.history.stirred(taken.stirred, now)
         devices = frozenset(device.report.nuki_id for device in answer.devices)
         self.history.told_by_state(devices)
-        self.desk.hear_devices(answer.devices, now)
         self._following.tell(ListEnded(CLOUD, devices, is_complete=answer.is_complete))
         return effects
 
@@ -273,10 +280,17 @@ class Cloud:
         return self.truth.is_vouched(nuki_id, now)
 
     def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
-        """The snapshot with what only the cloud says."""
-        deed = self.history.deed(snapshot.nuki_id)
-        filled = self.truth.fill(snapshot, now)
-        return filled if deed is None else replace(filled, deed=deed)
+        """The snapshot with what only the cloud says; the same object as long as nothing of it differs."""
+        nuki_id = snapshot.nuki_id
+        facts, state = self.truth.filling(nuki_id, now)
+        if facts is None:
+            return snapshot
+        deed = self.history.deed(nuki_id)
+        made_of = (snapshot, facts, state, deed)
+        former = self._filled.get(nuki_id)
+        if former is None or former[0] != made_of:
+            former = self._filled[nuki_id] = made_of, replace(fill(snapshot, facts, state), deed=deed)
+        return former[1]
 
     def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether the account has this device, as was read lately."""
@@ -290,7 +304,7 @@ class Cloud:
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""
         is_known = self.truth.knows(nuki_id)
-        by_bridge = ("bridge",) if self._following.bridged_type(nuki_id) is not None or not is_known else ()
+        by_bridge = ("bridge",) if nuki_id in self._following.bridged.all() or not is_known else ()
         return (*by_bridge, "web") if is_known else by_bridge
 
     def health(self, now: float) -> WebHealth:
@@ -300,6 +314,9 @@ class Cloud:
     def forget(self, nuki_id: NukiId) -> None:
         """A person has removed this device, or it is gone."""
         self.truth.forget(nuki_id)
+        self._confirming.pop(nuki_id, None)
+        self._filled.pop(nuki_id, None)
         self.orders.forget(nuki_id)
+        self.desk.forget(nuki_id)
         self.history.forget(nuki_id)
         self.syncs.forget(nuki_id)

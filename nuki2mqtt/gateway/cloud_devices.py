@@ -86,14 +86,15 @@ class CloudView:
     @property
     def last_action(self) -> ActivityAction | None:
         """What it did last, as the cloud's state says."""
-        return self._as_device().last_action
+        return self.as_device().last_action
 
     @property
     def trigger(self) -> Trigger | None:
         """What set that off."""
-        return self._as_device().trigger
+        return self.as_device().trigger
 
-    def _as_device(self) -> CloudDevice:
+    def as_device(self) -> CloudDevice:
+        """The device without its state."""
         report = Report(
             nuki_id=NukiId(self.smartlock_id & 0xFFFF_FFFF), source=Source.WEB, device_type=self.device_type
         )
@@ -136,6 +137,7 @@ class CloudDevices:
 
     def __init__(self) -> None:
         self._views: dict[NukiId, CloudView] = {}
+        self._heard: set[NukiId] = set()
 
     # --- What comes ---------------------------------------------------------------------------------------------------
 
@@ -184,6 +186,7 @@ class CloudDevices:
             view = self._views[nuki_id] = CloudView(device.smartlock_id, device.device_type, time)
         if time < view.time:
             return Taken()  # it was on its way before what is held
+        self._heard.add(nuki_id)
         former, held = view.facts, view.state
         view.time = time
         view.smartlock_id, view.device_type = device.smartlock_id, device.device_type
@@ -213,10 +216,19 @@ class CloudDevices:
     def forget(self, nuki_id: NukiId) -> None:
         """A person has removed it; if the account has it still, it comes back as a newcomer."""
         self._views.pop(nuki_id, None)
+        self._heard.discard(nuki_id)
 
     def clear(self) -> None:
         """Nothing is known any more: another gateway followed in the meantime, or the token is another account's."""
         self._views.clear()
+        self._heard.clear()
+
+    def take_heard(self) -> tuple[CloudDevice, ...]:
+        """The devices of which anything was said since the last call, in the order of their first sight."""
+        if not self._heard:
+            return ()
+        heard, self._heard = self._heard, set()
+        return tuple(view.as_device() for nuki_id, view in self._views.items() if nuki_id in heard)
 
     # --- Views --------------------------------------------------------------------------------------------------------
 
@@ -264,6 +276,6 @@ class CloudDevices:
         view = self._views.get(nuki_id)
         if view is None or not view.is_listed:
             return Sight.ABSENT
-        if view.read is None or now - view.read > FRESH_S:
+        if view.read is None or now >= view.read + FRESH_S:
             return Sight.OLD
         return Sight.ONLINE if view.facts.server_state is ServerState.OK else Sight.OFFLINE

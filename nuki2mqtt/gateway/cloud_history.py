@@ -4,6 +4,7 @@ Only where `nuki_web.log` is on. Names are learnt from every list of authorizati
 is kept.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.findings import Finding, LogWish
 from nuki2mqtt.gateway.log_matching import is_done
 from nuki2mqtt.gateway.news import Happening, News
+from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
@@ -23,7 +25,7 @@ from nuki2mqtt.model.activity import Activity, ActivityAction, Trigger
 from nuki2mqtt.model.device import DeviceKind, NukiId, kind_of
 from nuki2mqtt.model.event import EventType, StateChange
 from nuki2mqtt.model.keypad import Authorization
-from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Deed
+from nuki2mqtt.model.state import DOOR_CLOSED_CODE, DOOR_OPEN_CODE, Deed, Source
 from nuki2mqtt.protocol.web_api import (
     ActivityAnswer,
     ActivityRequest,
@@ -44,6 +46,14 @@ class Used:
     auth_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something to be told, and when we came to know it (monotonic seconds)."""
+
+    finding: Finding
+    received: float
+
+
 class CloudHistory:
     """The changes of all devices, and the log's word on them. `started` is the process's start."""
 
@@ -53,18 +63,22 @@ class CloudHistory:
         self._asks = asks
         self._truth = truth
         self._is_wanted = is_wanted
-        self._findings: list[Finding] = []
+        self._findings: deque[Found] = deque()
+        self.findings_dropped = 0
         self._used: list[Used] = []
         self._names_asked: dict[NukiId, float] = {}
         self._modes: dict[NukiId, int] = {}
+        self._told_locally: set[NukiId] = set()  # those whose last change was told by a Bridge
 
     # --- What is seen -------------------------------------------------------------------------------------------------
 
     def hear(self, news: Iterable[News], now: Moment) -> None:
         """Take in what was seen, by whomever."""
-        if not self._is_wanted:
-            return
         for item in news:
+            if isinstance(item, Happening):
+                self._note_teller(item)
+            if not self._is_wanted:
+                continue
             match item:
                 case Happening():
                     self._happened(item, now)
@@ -72,6 +86,13 @@ class CloudHistory:
                     self._observed(item, now)
                 case _:
                     pass
+
+    def _note_teller(self, item: Happening) -> None:
+        if item.event.event_type is EventType.STATE_CHANGED:
+            note = self._told_locally.discard if item.event.source is Source.WEB else self._told_locally.add
+            note(item.nuki_id)
+            if not self._is_wanted:  # nobody will say who that was
+                self.attribution.forget(item.nuki_id)
 
     def _happened(self, item: Happening, now: Moment) -> None:
         event, nuki_id = item.event, item.nuki_id
@@ -109,8 +130,13 @@ class CloudHistory:
                 self.attribution.stirred(nuki_id, now)
 
     def told_by_state(self, nuki_ids: Iterable[NukiId]) -> None:
-        """The cloud was read: it may say what happened last to these, as far as it knows of the last change."""
+        """The cloud was read: it may say what happened last to these, as far as it knows of the last change.
+
+        Of a change that a Bridge told it may not know yet: what it says then is about an older one.
+        """
         for nuki_id in nuki_ids:
+            if nuki_id in self._told_locally:
+                continue
             view = self._truth.devices.view(nuki_id)
             if view is not None and view.facts.last_action_code is not None and self._truth.agrees(nuki_id):
                 self.attribution.told_by_state(nuki_id, view.last_action, view.trigger)
@@ -119,7 +145,7 @@ class CloudHistory:
         """A webhook brought an entry of a log."""
         if self._is_wanted and self._truth.knows(activity.nuki_id):
             self._note_use((activity,))
-            self._findings += self.attribution.heard(activity, self.names, now)
+            self._keep(self.attribution.heard(activity, self.names, now), now)
 
     def hear_authorizations(self, listing: Iterable[Authorization]) -> None:
         """Somebody has read a list of them: the names are kept, without what opens."""
@@ -137,14 +163,14 @@ class CloudHistory:
             self._read(wish, now)
         for nuki_id in self.attribution.wants_names:
             self._ask_names(nuki_id, now)
-        self._findings += self.attribution.take_named(self.names, now)
+        self._keep(self.attribution.take_named(self.names, now), now)
         self.attribution.handle_timer(now)
 
     def _read(self, wish: LogWish, now: Moment) -> None:
         nuki_id, number = wish.nuki_id, self._truth.smartlock_id(wish.nuki_id)
         if number is None:
             gone = WebError(WebErrorKind.NOT_FOUND, "not in the account")
-            self._findings += self.attribution.read_ended(nuki_id, gone, self.names, now)
+            self._keep(self.attribution.read_ended(nuki_id, gone, self.names, now), now)
             return
 
         def then(ended: WebEnded, now: Moment) -> None:
@@ -153,7 +179,7 @@ class CloudHistory:
                 self._note_use(answer.activities)
             elif not isinstance(answer, WebError):
                 answer = WebError(WebErrorKind.UNREADABLE)
-            self._findings += self.attribution.read_ended(nuki_id, answer, self.names, now)
+            self._keep(self.attribution.read_ended(nuki_id, answer, self.names, now), now)
 
         self._asks.ask(ActivityRequest(number, since=wish.since), then, now, not_after=wish.not_after)
 
@@ -173,7 +199,7 @@ class CloudHistory:
         def then(ended: WebEnded, now: Moment) -> None:
             if isinstance(ended.answer, AuthorizationListAnswer):
                 self.hear_authorizations(ended.answer.authorizations)
-                self._findings += self.attribution.take_named(self.names, now)
+                self._keep(self.attribution.take_named(self.names, now), now)
 
         self._asks.ask(AuthorizationListRequest(number), then, now)
 
@@ -188,9 +214,17 @@ class CloudHistory:
         """Whether something waits to be told."""
         return bool(self._findings)
 
-    def take_findings(self) -> list[Finding]:
+    def _keep(self, findings: list[Finding], now: Moment) -> None:
+        for one in findings:
+            if len(self._findings) >= MAX_EVENTS:
+                self._findings.popleft()
+                self.findings_dropped += 1
+            self._findings.append(Found(one, now.monotonic))
+
+    def take_findings(self) -> list[Found]:
         """What is to be told since the last call, in order."""
-        findings, self._findings = self._findings, []
+        findings = list(self._findings)
+        self._findings.clear()
         return findings
 
     def take_used(self) -> list[Used]:
@@ -211,6 +245,7 @@ class CloudHistory:
         """This device is gone."""
         self.attribution.forget(nuki_id)
         self._modes.pop(nuki_id, None)
+        self._told_locally.discard(nuki_id)
 
     def clear(self) -> None:
         """Another gateway owns the base."""
@@ -218,6 +253,7 @@ class CloudHistory:
         self._findings.clear()
         self._used.clear()
         self._modes.clear()
+        self._told_locally.clear()
 
 
 def _wall(now: Moment, monotonic: float) -> datetime:

@@ -31,8 +31,8 @@ from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, Device
 READ_AGAIN_S = 2.0
 READ_PATIENCE_S = 40.0
 _NEVER_BY_BRIDGE = frozenset({5})  # a type that cannot be paired with any Bridge
-_MINUTES_AFTER_CRASH_S = 600.0
 _WAIT = Route(Way.WAIT)
+_TOO_MANY = WebError(WebErrorKind.TOO_MANY, "too much waits for the cloud")
 
 
 class CloudOrders:
@@ -55,9 +55,9 @@ class CloudOrders:
     def local(self, nuki_id: NukiId, *, is_not_written: bool = False) -> Local:
         """What Bridges are to this lock; `is_not_written`: one of them could not even be connected to, just now."""
         following = self._following
-        if following.bridged_type(nuki_id) is not None:
+        if nuki_id in following.bridged.all():
             return Local.NOT_WRITTEN if is_not_written else Local.UNTRIED
-        has_unheard = any(name not in following.listed for name in following.followed)
+        has_unheard = any(not following.bridged.has_heard(name) for name in following.followed)
         is_open = has_unheard and self._device_type(nuki_id) not in _NEVER_BY_BRIDGE
         return Local.UNDECIDED if is_open else Local.NONE
 
@@ -157,12 +157,13 @@ class CloudOrders:
             self._ordered[nuki_id] = ask_id
 
     def _order_ended(self, nuki_id: NukiId, action: Action, ended: WebEnded) -> None:
-        error = ended.answer if isinstance(ended.answer, WebError) else None
+        answer = _TOO_MANY if ended.ask_id is None else ended.answer  # refused at once: asking again would be, too
+        error = answer if isinstance(answer, WebError) else None
         if error is not None and self.abilities.refused(nuki_id, action, error):
             text = f"Device {nuki_id} cannot be told {action} by the cloud: it is not offered any more."
             self._effects.append(Log(Level.WARNING, text))
         was_sent = ended.sent is not None and (error is None or error.kind is not WebErrorKind.TOO_LATE)
-        self._following.tell(CloudOrderEnded(nuki_id, ended.answer, was_sent, ended.received))
+        self._following.tell(CloudOrderEnded(nuki_id, answer, was_sent, ended.received))
 
     def withdraw(self, nuki_id: NukiId) -> None:
         """Do not send what waits for this device."""
@@ -192,9 +193,11 @@ class CloudOrders:
             self.holds.begin(nuki_id, now.monotonic)
 
     def left_open(self, entry: JournalEntry, now: Moment) -> None:
-        """What a former process ordered may still wait in the cloud."""
-        age_s = (now.wall - entry.accepted).total_seconds()
-        if entry.by_cloud and entry.opens and entry.may_have_acted and age_s < _MINUTES_AFTER_CRASH_S:
+        """What a former process ordered may still wait in the cloud, from now on: how old it is nobody knows for sure.
+
+        What is old for certain is not in the journal any more.
+        """
+        if entry.by_cloud and entry.opens and entry.may_have_acted:
             self.holds.begin(entry.device, now.monotonic)
 
     def take_effects(self) -> list[Effect]:

@@ -96,6 +96,12 @@ class CommandJournal:
             self._keys[entry.device, entry.action, routed.key] = now.monotonic
         self.entries = {**self.entries, entry_id: routed}
 
+    def settle_in_cloud(self, entry_id: str) -> None:
+        """What became of it is known: nobody has to fear that the cloud carries it out later."""
+        entry = self.entries.get(entry_id)
+        if entry is not None and entry.by_cloud:
+            self.entries = {**self.entries, entry_id: replace(entry, by_cloud=False)}
+
     def conclude(self, entry_id: str, end: bytes, *, may_have_acted: bool) -> None:
         """This is its end, and about to be said."""
         entry = self.entries.get(entry_id)

@@ -14,7 +14,7 @@ from nuki2mqtt.gateway.vocabulary import CLOUD, Moment
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.command import Reason
 from nuki2mqtt.model.device import NukiId
-from nuki2mqtt.model.state import DeviceState
+from nuki2mqtt.model.state import DeviceState, Source
 from nuki2mqtt.protocol.bridge_api import LockActionRequest
 
 _NO_SIGNAL_DBM = -1000
@@ -149,7 +149,8 @@ class CommandRoutes:
         """What is seen of the device now, by the side that gets the order; None if we do not vouch for it."""
         if link == CLOUD:
             return None if self._cloud is None else self._cloud.state_before(nuki_id, now)
-        if not self._following.vouching.is_vouched(nuki_id, now.monotonic):
+        is_cloud = self._following.devices.source_of(nuki_id) is Source.WEB
+        if is_cloud or not self._following.vouching.is_vouched(nuki_id, now.monotonic):
             return None
         return self._following.devices.state(nuki_id)
 

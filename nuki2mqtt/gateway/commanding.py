@@ -61,10 +61,10 @@ class Commanding:
         cloud: CloudOrders | None = None,
     ) -> None:
         routes = CommandRoutes(following, waits=settings.commands.wait, cloud=cloud)
-        if cloud is not None:
-            for entry in journal.values():
-                cloud.left_open(entry, now)
         remembered = CommandJournal(journal, now)
+        if cloud is not None:
+            for entry in remembered.entries.values():
+                cloud.left_open(entry, now)
         self.admission = Admission(settings.commands, remembered)
         self.commands = Commands(settings.commands, routes, remembered)
         self.gets = Gets(routes)
@@ -366,6 +366,8 @@ class Commanding:
         if end is not None and command.link == CLOUD and command.facts.opens:
             is_certain = end.evidence is not None or not end.may_have_acted
             self._routes.ended_in_cloud(command.nuki_id, now, is_certain=is_certain)
+            if is_certain and command.journal_id is not None:
+                self.commands.journal.settle_in_cloud(command.journal_id)
         name = f"{command.action} for {command.reply_to.addressee}"
         if end is None:
             return [Log(Level.INFO, f"Command {name}: accepted{f' ({said.reason})' if said.reason else ''}.")]

@@ -7,6 +7,8 @@ The ordering rule (docs/architecture.md, "One state change"):
 - an entry overrides those only if its timestamp, mapped to our clock, is not older (2 s tolerance). An older
   entry that contradicts them, or its Bridge's former one, changes nothing and raises a doubt, which one `/lockState`
   decides;
+- the cloud's word counts as of the change that it saw, not as of its reads, and never beyond them (`cloud_truth`):
+  only an entry from before that change, and against it, raises a doubt instead of taking the lead;
 - what a source does not say erases only what the same source had said: a door's silence is normal.
 """
 
@@ -93,6 +95,8 @@ class _Device:
     source: Source | None = None
     link: str = ""
     time: float = 0.0
+    local: DeviceState | None = None  # the last that was a Bridge's word
+    cloud_changed: float | None = None  # when the cloud that leads was seen to change
     seen: datetime | None = None
     changed: datetime | None = None
     state_since: float = 0.0
@@ -248,15 +252,17 @@ class Devices:
 
     # --- Reports --------------------------------------------------------------------------------------
 
-    def apply_entry(self, link: str, report: Report, clock: BridgeClock | None, now: Moment) -> Verdict:
-        """Take in one entry of a `/list` answer."""
+    def apply_entry(
+        self, link: str, report: Report, clock: BridgeClock | None, now: Moment, *, may_lead: bool = True
+    ) -> Verdict:
+        """Take in one entry of a `/list` answer; `may_lead`: an old one, too, takes the lead back from the cloud."""
         device = self._listed(link, report)
         known = device.entries.get(link)
         entry_state = report.state
         if entry_state is None:
             # A Bridge that lost a state was started anew, perhaps with its clock not set: a new order begins.
             device.entries[link] = _Entry(None, now.monotonic, None)
-            is_gap = device.state is None if known is None else known.state is not None
+            is_gap = device.local is None if known is None else known.state is not None
             return Verdict(
                 nuki_id=device.nuki_id,
                 has_state=False,
@@ -293,6 +299,8 @@ class Devices:
         if is_same and device.source is Source.LIST and device.link == link:
             events: tuple[DeviceEvent, ...] = ()
             told_first = False
+        elif is_same and device.source is Source.WEB and not may_lead:
+            events, told_first = (), False
         elif not is_older and self._may_override(device, link, time, entry_state):
             merged = self._merge_entry(device, link, entry_state)
             told_first = self._is_news(device, merged)
@@ -339,7 +347,7 @@ class Devices:
         arrived = now.monotonic if received is None else received
         arrival = replace(now, monotonic=arrived, wall=now.wall - timedelta(seconds=now.monotonic - arrived))
         ring_events = self._ring_events(device, state, Source.CALLBACK, link, clock, arrival)
-        time = arrived if device.state is None else max(device.time, arrived)
+        time = max(self._held_since(device), arrived)
         events = self._take(device, self._merge(device, state), Source.CALLBACK, link, time, now)
         doubt = Doubt.NO_STATE if self.lacks_listed_state(device.nuki_id, link) else None
         return Verdict(nuki_id=device.nuki_id, events=events + ring_events, doubt=doubt)
@@ -356,18 +364,20 @@ class Devices:
         if device is None:
             return None
         ring_events = self._ring_events(device, state, Source.LOCK_STATE, link, clock, now)
-        if device.state is not None and device.time > sent and _contradicts(state, device.state):
+        former = self._held_since(device)
+        if device.state is not None and former > sent and _contradicts(state, device.state):
             return Verdict(nuki_id=nuki_id, events=ring_events)
-        former = 0.0 if device.state is None else device.time
         events = self._take(device, self._merge(device, state), Source.LOCK_STATE, link, now.monotonic, now)
         device.time = max(former, sent)
         self.settle(nuki_id, now)
         return Verdict(nuki_id=nuki_id, events=events + ring_events)
 
-    def apply_cloud(self, link: str, report: Report, now: Moment, *, time: float, is_alone: bool) -> Verdict:
+    def apply_cloud(
+        self, link: str, report: Report, now: Moment, *, time: float, changed: float | None, is_alone: bool
+    ) -> Verdict:
         """Take in what the cloud says as of `time` (monotonic), where it leads; `is_alone`: no Bridge has the device.
 
-        Then its name and firmware count, too. `report` has a state.
+        Then its name and firmware count, too. `report` has a state; `changed` is when the cloud was seen to change.
         """
         device = self._devices.get(report.nuki_id)
         if device is None or is_alone:
@@ -375,7 +385,9 @@ class Devices:
         if report.state is None or (device.state is not None and time < device.time):
             return Verdict(nuki_id=device.nuki_id, has_state=report.state is not None)
         device.has_keypad = device.has_keypad or report.state.keypad_battery_critical is not None
+        is_settled = device.is_hint_settled and device.source is Source.WEB and device.cloud_changed == changed
         events = self._take(device, self._merge(device, report.state), Source.WEB, link, time, now)
+        device.cloud_changed, device.is_hint_settled = changed, is_settled
         return Verdict(nuki_id=device.nuki_id, events=events)
 
     # --- Inside ---------------------------------------------------------------------------------------
@@ -402,19 +414,25 @@ class Devices:
         return now.monotonic
 
     @staticmethod
-    def _may_override(device: _Device, link: str, time: float, entry: DeviceState) -> bool:
+    def _held_since(device: _Device) -> float:
+        """Since when what is held stands against a Bridge's word: of the cloud only a change does that was seen."""
+        if device.source is Source.WEB:
+            return _NEVER if device.cloud_changed is None else device.cloud_changed
+        return _NEVER if device.state is None else device.time
+
+    def _may_override(self, device: _Device, link: str, time: float, entry: DeviceState) -> bool:
         if device.state is None:
             return True
-        if device.source is Source.WEB and not _contradicts(entry, device.state):
-            return True  # a Bridge that speaks again and agrees leads again
+        if device.source is Source.WEB:  # a Bridge that speaks again leads again
+            return not _contradicts(entry, device.state) or time + TOLERANCE_S >= self._held_since(device)
         if device.source is Source.LIST:
             return device.link == link or time >= device.time
         return time + TOLERANCE_S >= device.time
 
     @staticmethod
     def _merge(device: _Device, said: DeviceState) -> DeviceState:
-        """A report over what is held: what it does not say stays."""
-        held = device.state
+        """A report over what the Bridges last said: what it does not say stays, but nothing of the cloud."""
+        held = device.local
         keypad = said.keypad_battery_critical if device.has_keypad else None
         if held is None:
             return replace(said, keypad_battery_critical=keypad)
@@ -445,7 +463,7 @@ class Devices:
     @staticmethod
     def _is_news(device: _Device, merged: DeviceState) -> bool:
         """Whether this is a change that the Bridge should have told by callback."""
-        held = device.state
+        held = device.local
         if held is None:
             return False
         if merged.state_code != held.state_code and is_called_back(device.device_type, merged.state_code):
@@ -477,6 +495,7 @@ class Devices:
             device.changed = seen
         device.is_hint_settled = False
         device.state, device.source, device.link = state, source, link
+        device.local = device.local if source is Source.WEB else state
         device.time, device.seen = time, seen
         if held is None:
             return ()
@@ -491,7 +510,7 @@ class Devices:
         if held is None:
             return ()
         merged = self._merge(device, entry)
-        device.state = replace(
+        device.state = device.local = replace(
             held,
             mode_code=_newer(held.mode_code, entry.mode_code),
             door_code=_newer(held.door_code, entry.door_code),

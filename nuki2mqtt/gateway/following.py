@@ -13,6 +13,7 @@ from nuki2mqtt.errors import BridgeError, BridgeErrorKind
 from nuki2mqtt.gateway import bridge_problems
 from nuki2mqtt.gateway.bridge_jobs import Job, JobKind
 from nuki2mqtt.gateway.bridge_link import BridgeLink
+from nuki2mqtt.gateway.bridged_devices import BridgedDevices
 from nuki2mqtt.gateway.callback_lease import OwnCallback
 from nuki2mqtt.gateway.callback_watch import CallbackWatch
 from nuki2mqtt.gateway.clock_trust import is_clock_trusted
@@ -76,7 +77,7 @@ class CloudSide(Protocol):
         ...
 
     def fill(self, snapshot: Snapshot, now: Moment) -> Snapshot:
-        """The snapshot with what only the cloud says."""
+        """The snapshot with what only the cloud says; the same object as long as nothing of it differs."""
         ...
 
     def has_listed(self, nuki_id: NukiId, now: Moment) -> bool:
@@ -130,7 +131,6 @@ class Following:
         self._ignored = frozenset(nuki_id for nuki_id, device in settings.devices.items() if device.ignore)
         # The last snapshots, with what they were made of: most events change nothing.
         self._snapshots: dict[NukiId, tuple[tuple[object, ...], Snapshot]] = {}
-        self._filled: dict[NukiId, Snapshot] = {}
         self._own_callbacks = OwnCallbacks(
             settings.callback.host, instance=instance, secret=callback_secret, in_container=in_container
         )
@@ -141,6 +141,7 @@ class Following:
         self._told_once: dict[str, None] = {}
         self._news: list[News] = []
         self.listed: dict[str, frozenset[NukiId]] = {}  # the last readable /list of each link
+        self.bridged = BridgedDevices()
         self._remembered: dict[str, BridgeMemory] | None = None  # until an answer or a token may have changed it
 
     # --- Switching ----------------------------------------------------------------------------------------------------
@@ -174,6 +175,7 @@ class Following:
         self._events.clear()
         self._news.clear()
         self.listed.clear()
+        self.bridged.clear()
         self.devices.forget_reports()
         self.vouching = Vouching(self._settings.poll.list_s, self._settings.poll.offline_after_scans)
         for link in self.links.values():
@@ -411,6 +413,7 @@ class Following:
 
     def _retire(self, link: BridgeLink, living: BridgeLink) -> list[Effect]:
         self._retired.add(link.link)
+        self.bridged.retire(link.link)
         link.facts.view = None
         text = bridge_problems.followed_elsewhere(link.bridge_id, link.place.link, living.place.link)
         return link.end_contact(text)
@@ -441,7 +444,8 @@ class Following:
             reports = [report for report in reports if report.nuki_id not in newcomers[max(room, 0) :]]
         self.vouching.listed(link.link, (report.nuki_id for report in reports), now.monotonic)
         for report in reports:
-            verdict = self.devices.apply_entry(link.link, report, link.facts.clock, now)
+            may_lead = self.vouching.is_vouched(report.nuki_id, now.monotonic)
+            verdict = self.devices.apply_entry(link.link, report, link.facts.clock, now, may_lead=may_lead)
             if report.state is not None:
                 self._news.append(Observation(report.nuki_id, Source.LIST, report.state, verdict.time))
             if verdict.has_state:
@@ -453,6 +457,8 @@ class Following:
             if verdict.told_first_by_list and link.lease == "held":
                 self.watches[link.link].told_by_list(verdict.nuki_id, now.monotonic)
             effects += self._take(link, verdict, now)
+        types = {report.nuki_id: self.devices.device_type(report.nuki_id) for report in reports}
+        self.bridged.listed(link.link, types, now.monotonic, is_complete=not answer.broken)
         return effects
 
     def _read(self, link: BridgeLink, nuki_id: NukiId, answer: LockStateAnswer, now: Moment) -> None:
@@ -563,8 +569,8 @@ class Following:
     def forget_device(self, nuki_id: NukiId) -> None:
         """A person has removed it; a Bridge that lists it again brings it back as a newcomer."""
         self.devices.remove(nuki_id)
+        self.bridged.forget(nuki_id)
         self._snapshots.pop(nuki_id, None)
-        self._filled.pop(nuki_id, None)
         self._events = deque(happening for happening in self._events if happening.nuki_id != nuki_id)
         for link in self.links.values():
             link.forget_device(nuki_id)
@@ -602,37 +608,20 @@ class Following:
         else:
             snapshot = replace(seen, name=name, stale=stale, bridge=bridge, rssi_dbm=rssi_dbm)
             self._snapshots[nuki_id] = made_of, snapshot
-        return snapshot if self.cloud is None else self._fill(snapshot, self.cloud, now)
-
-    def _fill(self, snapshot: Snapshot, cloud: CloudSide, now: Moment) -> Snapshot:
-        """The same object as long as nothing of it differs."""
-        filled, former = cloud.fill(snapshot, now), self._filled.get(snapshot.nuki_id)
-        if former == filled:
-            return former
-        self._filled[snapshot.nuki_id] = filled
-        return filled
+        return snapshot if self.cloud is None else self.cloud.fill(snapshot, now)
 
     def is_vouched(self, nuki_id: NukiId, now: Moment) -> bool:
         """Whether what is shown of a device is fresh, by the word of a Bridge or of the cloud."""
-        is_by_bridge = self.vouching.is_vouched(nuki_id, now.monotonic)
-        return is_by_bridge or (self.cloud is not None and self.cloud.is_vouched(nuki_id, now))
+        if self.cloud is not None and self.devices.link_of(nuki_id) == CLOUD:
+            return self.cloud.is_vouched(nuki_id, now)
+        return self.vouching.is_vouched(nuki_id, now.monotonic)
 
     # --- Beside the cloud ---------------------------------------------------------------------------------------------
 
-    def bridged(self) -> dict[NukiId, int]:
-        """The devices that a Bridge has listed last, with their types."""
-        listed = [nuki_id for name in self.followed for nuki_id in self.listed.get(name, ())]
-        return {nuki_id: self.devices.device_type(nuki_id) for nuki_id in listed if self.devices.knows(nuki_id)}
-
-    def bridged_type(self, nuki_id: NukiId) -> int | None:
-        """The type of a device that a Bridge has listed last, None of any other: one of `bridged`."""
-        is_listed = any(nuki_id in self.listed.get(name, ()) for name in self.followed)
-        return self.devices.device_type(nuki_id) if is_listed and self.devices.knows(nuki_id) else None
-
-    def apply_cloud(self, report: Report, time: float, now: Moment, *, earliest: float | None, is_alone: bool) -> None:
-        """Take in what the cloud says as of `time` (monotonic) of a device of which it leads."""
+    def note_cloud(self, verdict: Verdict, now: Moment, earliest: float | None) -> None:
+        """Tell what came of the cloud's word; `earliest`: when it last said otherwise."""
         self._received = now.monotonic
-        self._note(self.devices.apply_cloud(CLOUD, report, now, time=time, is_alone=is_alone), earliest)
+        self._note(verdict, earliest)
 
     def observe(self, seen: Observation) -> None:
         """A report for those who wait for one."""

@@ -139,13 +139,22 @@ class KeypadDesk:
     # --- What the cloud says ------------------------------------------------------------------------------------------
 
     def hear_devices(self, devices: tuple[CloudDevice, ...], now: Moment) -> None:
-        """Devices of the account as they were just read."""
-        if self._keypads is None:
+        """Devices of the account as the cloud just said, by whatever way; without their states."""
+        if self._keypads is None or not devices:
             return
         self._do(self._keypads.hear_devices(devices, now), now)
         for device in devices:
             if device.facts.has_keypad and self._truth.knows(device.report.nuki_id):
                 self._survey_due.setdefault(device.smartlock_id, now.monotonic)
+
+    def forget(self, nuki_id: NukiId) -> None:
+        """This device was removed, or is gone; what is wanted of it stays."""
+        known = {*self._survey_due, *self._entries}
+        for number in [one for one in known if nuki_id_of(one) == nuki_id]:
+            self._survey_due.pop(number, None)
+            self._entries.pop(number, None)
+            if self._keypads is not None:
+                self._keypads.forget_shown(number)
 
     def hint(self, number: int, now: Moment) -> None:
         """A webhook says that something changed there."""
@@ -181,6 +190,10 @@ class KeypadDesk:
     def _survey(self, now: Moment) -> None:
         """Read the codes of one device after the other, of those whose turn it is."""
         due = [number for number, at in self._survey_due.items() if at <= now.monotonic]
+        for number in due:
+            if self._truth.smartlock_id(nuki_id_of(number)) != number:
+                del self._survey_due[number]  # it has left the account; `hear_devices` brings it back
+        due = [number for number in due if number in self._survey_due]
         if self._surveying is not None or not due:
             return
         number = self._surveying = due[0]

@@ -130,6 +130,11 @@ class Keypads:
                 self._advance(lane, now)
         return self._flush()
 
+    def forget_shown(self, smartlock_id: int) -> None:
+        """The device was removed: if it comes back, its codes are said anew. What is wanted stays."""
+        self._shown.pop(smartlock_id, None)
+        self._devices.pop(smartlock_id, None)
+
     def hear_codes(
         self, smartlock_id: int, codes: tuple[Authorization, ...], asked: float, now: Moment
     ) -> list[KeypadStep]:

@@ -181,9 +181,8 @@ class Projection:
 
     def clear_device(self, topic: str) -> None:
         """Take a renamed device's old topics from the broker."""
-        old = [self._tree.device(topic), self._tree.availability(topic)]
-        if self._publications.said(self._tree.keypad(topic)) is not None:
-            old.append(self._tree.keypad(topic))
+        # A former process may have said its codes, whatever the settings are now.
+        old = [self._tree.device(topic), self._tree.availability(topic), self._tree.keypad(topic)]
         if self._settings.mqtt.output is not Output.JSON:
             old += [self._tree.attribute(topic, path) for path in attribute_paths()]
         for name in old:

@@ -48,6 +48,7 @@ class Telling:
         self._projection = Projection(settings, tree, publications, self._announcements, identity.version)
         self._is_holding = False
         self._health_at = 0.0
+        self._listed: dict[NukiId, tuple[tuple[object, ...], DeviceListing]] = {}  # with what they were made of
         self._bridge_healths: dict[str, tuple[tuple[object, ...], BridgeHealth]] = {}  # with what they were made of
 
     def announce(self, session: BrokerSession, following: Following) -> None:
@@ -153,29 +154,42 @@ class Telling:
 
     def _tell_cloud(self, cloud: Cloud, now: Moment) -> None:
         cloud.desk.show()
-        for finding in cloud.history.take_findings():
+        for found in cloud.history.take_findings():
+            finding = found.finding
             device = self._topics.known.get(finding.nuki_id)
             if device is not None:
                 payload = render_finding(finding.event_type, finding.activity, cloud.history.names, now.wall)
-                self._projection.tell(device.topic, payload, now.monotonic, is_old=finding.is_old)
+                self._projection.tell(device.topic, payload, found.received, is_old=finding.is_old)
 
     def _listings(
-        self, following: Following, taking: Taking, permitted: Mapping[NukiId, frozenset[Action]]
+        self, following: Following, taking: Taking, looked_at: Mapping[NukiId, frozenset[Action]]
     ) -> tuple[DeviceListing, ...]:
-        """All devices that this process has seen; `permitted` is known of those that were just looked at."""
+        """All devices that this process has seen; what those that were looked at may be told is known."""
         known, type_of = self._topics.known, following.devices.device_type
-        return tuple(
-            DeviceListing(
+        listings: dict[NukiId, tuple[tuple[object, ...], DeviceListing]] = {}
+        for nuki_id in following.shown_ids():
+            if nuki_id not in known:
+                continue
+            device, device_type = known[nuki_id], type_of(nuki_id)
+            permitted = looked_at.get(nuki_id)
+            permitted = taking.permitted(nuki_id, device_type) if permitted is None else permitted
+            sources = ("bridge",) if self._cloud is None else self._cloud.sources(nuki_id)
+            made_of = (device, device_type, permitted, sources)
+            former = self._listed.get(nuki_id)
+            if former is not None and former[0] == made_of:
+                listings[nuki_id] = former
+                continue
+            listing = DeviceListing(
                 nuki_id=nuki_id,
-                name=known[nuki_id].name,
-                topic=known[nuki_id].topic,
-                device_type=type_of(nuki_id),
-                permitted=permitted[nuki_id] if nuki_id in permitted else taking.permitted(nuki_id, type_of(nuki_id)),
-                sources=("bridge",) if self._cloud is None else self._cloud.sources(nuki_id),
+                name=device.name,
+                topic=device.topic,
+                device_type=device_type,
+                permitted=permitted,
+                sources=sources,
             )
-            for nuki_id in following.shown_ids()
-            if nuki_id in known
-        )
+            listings[nuki_id] = made_of, listing
+        self._listed = listings
+        return tuple(listing for _, listing in listings.values())
 
     def _health(
         self,
@@ -197,12 +211,16 @@ class Telling:
             protocol=session.protocol,
             connections_lost=session.losses,
             events_waiting=self._publications.events_waiting,
-            events_dropped=self._publications.events_dropped + following.events_dropped,
+            events_dropped=self._events_dropped(following),
             state_file=state_file,
             needs_pairing=following.needs_pairing,
             command_clock_skew_s=None if taking.clock_skew_s is None else round(taking.clock_skew_s),
             cloud=None if self._cloud is None else cloud_health(self._cloud.health(now.monotonic)),
         )
+
+    def _events_dropped(self, following: Following) -> int:
+        findings = 0 if self._cloud is None else self._cloud.history.findings_dropped
+        return self._publications.events_dropped + following.events_dropped + findings
 
     def _bridge_health(self, link: BridgeLink, *, is_online: bool, lost_callbacks: int) -> BridgeHealth:
         """How one Bridge fares; the same object as long as nothing of it differs, as after most events."""

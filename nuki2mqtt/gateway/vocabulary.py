@@ -66,7 +66,7 @@ class JournalEntry:
     `key` is what makes another command its repeat, `transaction` its JSON text; both None without. `accepted` is on
     our wall clock. `correlation` is in hex. `opens`: it lets somebody in. `end` is what is said of its end, as JSON,
     once it is known, with `may_have_acted`. `is_ended`: the broker has it. `by_cloud`: it went to the cloud, or
-    nowhere. `is_dated`: our clock could be believed when it was accepted.
+    nowhere, and may be carried out later. `is_dated`: our clock could be believed when it was accepted.
     """
 
     device: NukiId

@@ -99,8 +99,8 @@ class WaitingJobs:
         return len(self._jobs)
 
     def put(self, job: WebJob) -> bool:
-        """Wait to be sent; False if too much waits."""
-        if job.ask_id is None or len(self._jobs) >= MOST_WAITING:
+        """Wait to be sent; False if too much waits. What is urgent always may: of each device there is little of it."""
+        if job.ask_id is None or (len(self._jobs) >= MOST_WAITING and job.kind not in URGENT):
             return False
         self._jobs[job.ask_id] = job
         return True

@@ -98,6 +98,7 @@ class WebLink:
         self._settings = settings
         self._tokens = [] if settings.token is None else [settings.token]  # all that was used in this run
         self._is_active = False
+        self._is_released = False
         self._is_reachable: bool | None = None
         self._waiting = WaitingJobs()
         self._asks = 0
@@ -137,6 +138,12 @@ class WebLink:
         self._list_due = inf
         return effects
 
+    def release(self) -> None:
+        """The gateway stops: nothing new is asked, an answer under way is still taken."""
+        self._is_released = True
+        self._waiting.clear()
+        self._list_due = inf
+
     def replace_token(self, token: Secret, now: Moment) -> None:
         """Use another token from now on: what was refused is tried again at once."""
         self.token = token
@@ -164,7 +171,7 @@ class WebLink:
         self, request: WebRequest, now: Moment, *, due: float | None = None, not_after: float | None = None
     ) -> int | None:
         """Send this once, between these times; its `WebEnded` has the number. None if that cannot be."""
-        if not self._is_active:
+        if not self._is_active or self._is_released:
             return None
         self._asks += 1
         when = now.monotonic if due is None else due
@@ -215,7 +222,7 @@ class WebLink:
 
     def next_deadline(self) -> float | None:
         """When something is to be asked, or to be ended."""
-        if not self._is_active:
+        if not self._is_active or self._is_released:
             return None
         times = [self._next_request(), self._watch.next_deadline(), self._waiting.next_end()]
         return min((time for time in times if time is not None and time != inf), default=None)
@@ -242,7 +249,7 @@ class WebLink:
 
     def handle_timer(self, now: Moment) -> list[WebEffect]:
         """Send the most urgent request that is due."""
-        if not self._is_active or self.token is None:
+        if not self._is_active or self._is_released or self.token is None:
             return []
         effects: list[WebEffect] = []
         if self._watch.count_lost(now.monotonic) and self._hook_came is not None:

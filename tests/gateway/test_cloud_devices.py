@@ -247,7 +247,7 @@ def test_without_a_state_nothing_is_vouched_for() -> None:
     assert made.standing(LOCK, 160.0, 60.0) is Standing.NO_STATE
 
 
-@pytest.mark.parametrize(("now", "sight"), [(100, Sight.ONLINE), (115, Sight.ONLINE), (115.1, Sight.OLD)])
+@pytest.mark.parametrize(("now", "sight"), [(100, Sight.ONLINE), (114.9, Sight.ONLINE), (115, Sight.OLD)])
 def test_a_command_relies_on_a_read_of_15_s(now: float, sight: Sight) -> None:
     assert with_lock().sight(LOCK, now) is sight
 

@@ -77,10 +77,10 @@ def test_a_lock_of_both_and_an_opener_of_a_bridge() -> None:
         "state": "list",
         "mode": "list",
         "door": "list",
-        "battery.level": "list",
+        "battery.level": "web",
         "battery.critical": "list",
-        "battery.charging": "list",
-        "keypad.battery_critical": "list",
+        "battery.charging": "web",
+        "keypad.battery_critical": "web",
     }
     assert (opener["id"], opener["standing"], opener["leads"]) == (str(OPENER), "not in the account", "list")
 

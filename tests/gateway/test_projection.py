@@ -230,7 +230,7 @@ def test_a_topic_that_was_given_up_is_cleared() -> None:
     stage.show(SNAPSHOT)
     stage.projection.clear_device("front_door")
 
-    assert stage.said() == {DEVICE: b"", AVAILABILITY: b""}
+    assert stage.said() == {DEVICE: b"", AVAILABILITY: b"", f"{DEVICE}/keypad": b""}
 
 
 def test_the_attributes_of_a_topic_that_was_given_up_are_cleared_too() -> None:
