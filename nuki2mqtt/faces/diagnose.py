@@ -64,11 +64,11 @@ def diagnose(setup: Setup, *, answer_s: float = ANSWER_S, timing: Timing = TIMIN
     configure_logging(setup.settings.log.level, setup.settings.log.format, setup.secrets)
     tree = TopicTree(setup.settings.mqtt.base_topic, setup.settings.homeassistant.prefix)
     heard = asyncio.run(_listen(setup.settings.mqtt, tree, answer_s, timing))
-    say(json.dumps(render_report(setup, heard, tree), indent=2))
+    is_read = say(json.dumps(render_report(setup, heard, tree), indent=2))
     if heard.trouble is not None:
         say(f"The gateway's part is missing. {heard.trouble}", is_trouble=True)
     say(_PRIVATE, is_trouble=True)
-    return EXIT_OK if heard.trouble is None else EXIT_FAILED
+    return EXIT_OK if heard.trouble is None and is_read else EXIT_FAILED
 
 
 # --- What the gateway says ----------------------------------------------------------------------------------------
@@ -83,7 +83,8 @@ async def _listen(mqtt: MqttSettings, tree: TopicTree, answer_s: float, timing: 
         return Heard(trouble=f"No connection to the broker: {printable(str(error))}")
     if retained.messages.get(tree.gateway_state) != ONLINE:
         trouble = (
-            f"No gateway is online on {where}. Is the service running, with this broker and this `mqtt.base_topic`?"
+            f"No gateway is online on {where}. Is the service running, with this broker and this `mqtt.base_topic`, "
+            "and may this user read there?"
         )
         return Heard(retained.protocol, retained.messages, trouble=trouble)
     try:

@@ -189,9 +189,10 @@ class Lane:
                 return None
         return None
 
-    def goes_round(self, command: Command) -> bool:
+    def goes_round(self, command: Command, twin: Command | None) -> bool:
         """Whether equal ones have come without a pause for longer than one is joined; to be asked once for each.
 
+        `twin` is what it would be joined to, which may have begun the round though it is no bare one.
         Between brokers that hand everything to each other a command goes round for ever. Without `transaction` and
         `ts` nothing tells a copy from a new wish, whatever became of the former ones and came in between.
         """
@@ -199,6 +200,7 @@ class Lane:
             return False
         first, last = self.rounds.get(command.action, (command.came, command.came))
         first = first if command.came - last <= JOIN_S else command.came
+        first = first if twin is None else min(first, twin.came)
         self.rounds[command.action] = first, max(last, command.came)
         return command.came - first > JOIN_S
 

@@ -74,8 +74,8 @@ class Commands:
     def take(self, command: Command, now: Moment) -> Reason | None:
         """Let a command into its lane; a reason if it is refused."""
         lane = self._lanes.setdefault(command.nuki_id, Lane())
-        twin, goes_round = lane.twin(command), lane.goes_round(command)
-        if goes_round and (twin is None or twin.end is not None):
+        twin = lane.twin(command)
+        if lane.goes_round(command, twin) and (twin is None or twin.end is not None):
             return Reason.DUPLICATE
         if twin is not None:
             return self._join(command, twin, now)

@@ -122,7 +122,11 @@ class Following:
                 self._others[new_name(one.at, {*self.links, *self._others})] = one  # it has moved away from there
         for name in self._others.keys() & self.links.keys():  # who is listed there has been met elsewhere
             other = self._others.pop(name)
-            self._others[new_name(name, {*self.links, *self._others})] = replace(other, at=other.at or name)
+            if other.at is not None:  # else it was met there, before the one that is followed there now
+                self._others[new_name(name, {*self.links, *self._others})] = other
+        for name, other in self._others.items():
+            if other.at in self.links:  # of two that were met at one address the one that is followed there counts
+                self._others[name] = replace(other, at=None)
         self._retired: set[str] = set()  # learnt ones that are followed under another name now
         # At which path, and from which host, the callback door expects each Bridge.
         self._expected_at: dict[str, tuple[str, str]] = {}

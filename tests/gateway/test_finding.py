@@ -243,6 +243,18 @@ def test_of_two_that_have_exchanged_addresses_the_unlisted_one_keeps_its_token(
     assert tokens(hand) == kept
 
 
+def test_of_two_that_were_met_at_one_address_the_same_one_is_followed_there_at_each_start() -> None:
+    """X has moved to the address of A, which was dead; now that address is listed."""
+    config = "version: 1\ncallback: {enabled: false}\nbridges:\n  - {host: 192.0.2.20}\n"
+    old = BridgeMemory(BRIDGE_ID, Secret("old"), AuthMode.ENCRYPTED)
+    new = BridgeMemory(OTHER_ID, Secret("new"), AuthMode.ENCRYPTED, A)
+    memory = Memory({A: old, "192.0.2.30:8080": new})
+    for _ in range(4):
+        hand, effects = started(config, memory)
+        assert [call.token for call in calls(effects)] == [Secret("new")]
+        memory = Memory(dict(hand.gateway._following.remember_bridges()))
+
+
 def test_the_address_of_another_bridge_that_answers_is_no_place_to_go() -> None:
     """A stale list of Nuki's names the dead one there."""
     living = {A: BridgeMemory(OTHER_ID, Secret("living"), AuthMode.ENCRYPTED)}

@@ -579,3 +579,29 @@ def test_what_goes_round_does_not_push_a_blocked_motor_again(
     lock.is_jammed = False
     goes_round(world, "unlatch", seconds=60)
     assert (len(world.actions(bridge)), lock.unlatches) == (1, 0)
+
+
+def test_copies_that_were_joined_to_a_keyed_command_open_no_second_time(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock
+) -> None:
+    world.start_ready()
+    world.command("front_door", {"action": "unlatch", "transaction": "a"})
+    for _ in range(6):
+        world.run(3)
+        world.command("front_door", "unlatch")
+    world.run(20)
+    assert lock.unlatches == len(world.actions(bridge)) == 1
+
+
+@pytest.mark.parametrize(("answer_s", "presses"), [(7, (6, 4)), (9, (6, 4)), (7, (5.5, 2.5, 2.2)), (9, (6, 4, 4, 4))])
+def test_pressing_on_while_the_bridge_is_slow_opens_once(
+    world: World, bridge: SimulatedBridge, lock: SimulatedLock, answer_s: float, presses: tuple[float, ...]
+) -> None:
+    world.start_ready()
+    bridge.timing = Timing(accept_s=answer_s)
+    world.command("front_door", "unlatch")
+    for pause_s in presses:
+        world.run(pause_s)
+        world.command("front_door", "unlatch")
+    world.run(60)
+    assert lock.unlatches == len(world.actions(bridge)) == 1
