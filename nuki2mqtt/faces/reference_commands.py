@@ -145,7 +145,7 @@ is refused, `duplicate`, for {REMEMBERED_S:g} s after that one was accepted. {MO
 a restart. One whose end says `may_have_acted` false is forgotten, and may be given again. An equal command while the Bridge's answer
 is outstanding is `joined`, and so is an opening one without `transaction` and `ts` within {JOIN_S:g} s: it gets the same end,
 and moves nothing. Where such ones come on and on, each within those seconds of the last, those that come
-later than that after the first are a `duplicate` when it has ended, unless it failed. A snapshot, result or event of ours that somebody says back to `set` is a `bad_payload`.
+later than that after the first are a `duplicate` when it has ended, however it ended. A snapshot, result or event of ours that somebody says back to `set` is a `bad_payload`.
 
 **One at a time.** Until the Bridge has answered, a different action for the same device is refused, `busy`; with
 `commands.overlap: queue` it waits, and `lock` and the deactivating ones always do. A newer one replaces the one that waits.

@@ -90,6 +90,8 @@ async def test_what_is_followed_is_not_asked_by_the_search() -> None:
     texts = {one.candidate.port: (one.verdict, one.text) for one in found.tried if ":" not in one.candidate.host}
     assert asked == [0, 0, 1]
     assert texts[by_address.port] == (Verdict.BRIDGE, "is followed already")
+    ids = {one.candidate.link: one.candidate.ids for one in found.tried}
+    assert ids[f"127.0.0.1:{by_address.port}"] == frozenset(), "a foreign ID that is announced of it is not believed"
     assert texts[by_id.port] == (
         Verdict.UNCLEAR,
         "calls itself like a Bridge that answers at its own address; not asked",
