@@ -312,11 +312,15 @@ async def test_what_is_remembered_is_bounded(door: Door) -> None:
         st.binary(max_size=300),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["feature", "smartlockId", "state", "requestId", "success", "detail", "smartlockAuth"]),
-                inner,
-                max_size=4,
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["feature", "smartlockId", "state", "requestId", "success", "detail", "smartlockAuth"]
+                    ),
+                    inner,
+                    max_size=4,
+                )
             ),
             max_leaves=8,
         ).map(lambda value: json.dumps(value).encode()),
@@ -365,7 +369,9 @@ async def test_a_taken_port_is_said_with_the_next_step() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         async with WebhookServer(Door().accept) as server:
-            with pytest.raises(WebhookDoorError, match=rf"port {port} \(Address already in use\).*nuki_web.webhook.port"):
+            with pytest.raises(
+                WebhookDoorError, match=rf"port {port} \(Address already in use\).*nuki_web.webhook.port"
+            ):
                 await server.open("127.0.0.1", port, PATH, Secret(SECRET))
 
 

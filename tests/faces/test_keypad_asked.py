@@ -342,4 +342,3 @@ def test_what_is_said_is_what_the_gateway_reads(
 
 def _minutes(window: DailyWindow) -> tuple[int, int]:
     return window.from_minute, window.until_minute
-

@@ -1,4 +1,4 @@
-"""Nuki's cloud over the houses of a storm: an account with all devices, the requests on the wire, the people of the app.
+"""Nuki's cloud over the houses of a storm: an account with all devices, the requests on the wire, people with the app.
 
 Pure but for the loop that keeps the agenda of the house; what goes wrong is begun by `cloud_faults`.
 """

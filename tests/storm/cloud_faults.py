@@ -13,7 +13,7 @@ from nuki2mqtt.simulator.web_device import KnownDevice
 from nuki2mqtt.simulator.web_faults import CloudFault, CloudFaults, Write
 from nuki2mqtt.simulator.web_hooks import signed
 from nuki2mqtt.simulator.web_routes import SCOPES
-from nuki2mqtt.simulator.web_values import write
+from nuki2mqtt.simulator.web_values import Json, write
 from tests.storm.faults import KINDS, End, Episode, Kind, Step, cloud_fault
 from tests.storm.spec import WEB_TOKEN
 
@@ -133,7 +133,7 @@ def cloud_garbage(stage: "Stage", step: Step, episode: Episode) -> End:
 def cloud_list_cut(stage: "Stage", step: Step, episode: Episode) -> End:
     """The list of authorizations lacks entries, or has one that nobody can read."""
     known = _known(stage, step)
-    shown = [{"id": f"{number:024x}", "smartlockId": known.smartlock_id, "type": 0} for number in range(2)]
+    shown: list[Json] = [{"id": f"{number:024x}", "smartlockId": known.smartlock_id, "type": 0} for number in range(2)]
     body = write([*shown, {"id": 7}] if step["dice"] < 0.5 else [])
     return _in_cloud(stage, episode, lambda faults: faults.garbage(_OF_LOCK, body, acts=True))
 

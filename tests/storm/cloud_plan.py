@@ -38,7 +38,7 @@ _BAD: tuple[Step, ...] = (
     {"op": "delete", "name": "Owner's son"},
     {"op": "update", "name": "Owner's son", "code": "594836"},
     {"op": "explode", "raw": '{"op":"explode","name":"Anna","transaction":"%k"}'},
-    {"op": "create", "raw": '{"op":"create","name":"Bad","code":"839275","untill":"2027-01-01T00:00Z","transaction":"%k"}'},
+    {"op": "create", "raw": '{"op":"create","name":"Bad","code":"839275","untill":"2027-01-01","transaction":"%k"}'},
     {"op": "create", "raw": '{"op":"create","name":"Bad","code":["839275"],"transaction":"%k"}'},
     {"op": "create", "raw": '{"op":"create","name":"Bad","code":"839275"'},
     {"op": "create", "raw": ""},

@@ -1,7 +1,7 @@
 """(12) What is ordered from the cloud: only what no Bridge can be told, right after a look, once, and not into a doubt.
 
-A 204 may open a door hours later (docs/decisions/0038). So for two minutes after an opening order that nobody saw an end
-of, nothing that opens is sent, by no way. That it is sent for an order at all, and once, is for (1) and (2).
+A 204 may open a door hours later (docs/decisions/0038). So for two minutes after an opening order of which
+nobody saw an end, nothing that opens is sent, by no way. That it is sent for an order at all, and once: (1) and (2).
 """
 
 from tests.storm.cloud import CloudSite, WebCall
