@@ -114,6 +114,19 @@ class CodeOrder:
         return sum(word.phase == "refused" for word in self.words)
 
     @property
+    def taken(self) -> "tuple[Delivery, bool] | None":
+        """The copy that was said to be taken, and whether nobody doubts that; None if none was.
+
+        A copy may be refused first and taken later, when there is something to change; each of the former was told so.
+        """
+        said = next((word.at for word in self.words if word.phase != "refused"), float("-inf"))
+        tried = [one for one in self.live if one.at <= said]
+        if not tried:
+            return None
+        former = sum(word.phase == "refused" and word.at <= said for word in self.words)
+        return tried[-1], former == len(tried) - 1 and self.refusals >= len(self.deliveries) - 1
+
+    @property
     def ends(self) -> list[Told]:
         """Its ends; the same one may be said twice."""
         return [word for word in self.words if word.phase in ENDS]

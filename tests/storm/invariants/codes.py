@@ -190,15 +190,14 @@ class CodesConverge(Invariant):
         """What is wanted at a device by names, after everything that was said to be taken."""
         chains: dict[str, _Chain] = {}
         for order, delivery in self._arrived:
-            if order.device != device or not order.is_accepted or not order.live:
+            if order.device != device or order.taken is None:
                 continue
-            if delivery is not order.live[0]:
-                # A repeat, which was refused if all but one were.
-                if order.refusals < len(order.deliveries) - 1:
-                    chains.setdefault(order.step["name"], _Chain()).is_certain = False
+            taken, is_certain = order.taken
+            if delivery is not taken:
                 continue
             name = order.step["name"]
             chain = chains.setdefault(name, _Chain())
+            chain.is_certain = chain.is_certain and is_certain
             wanted = order.change(chain.wanted, delivery.at)
             if "code" in order.step:
                 chain.codes.add(str(order.step["code"]))
