@@ -9,7 +9,7 @@ Nothing is told twice: entries that were told are remembered by their ids. What 
 an entry without an id or a date never is, either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from nuki2mqtt.gateway.log_matching import (
     Deed,
     causes_of,
     find_cause,
+    identity,
     is_done,
     is_on_way,
     is_tail,
@@ -199,6 +200,8 @@ class Attribution:
         findings += self._find_others(nuki_id, device, now)
         if device.last is None:
             self._show_newest(device)
+        elif device.last.activity is not None and _is_outdated(device.last.activity, device.entries.values()):
+            device.last = LastDeed()
         if not device.deeds:
             self.reads.settle(nuki_id)
         return self._with_names(findings, names, now)
@@ -332,3 +335,9 @@ class Attribution:
         self._devices.clear()
         self._nameless.clear()
         self.reads.clear()
+
+
+def _is_outdated(shown: Activity, entries: Iterable[Activity]) -> bool:
+    """Whether somebody else moved the device later, as its log says: we have missed a change."""
+    later = [one for one in entries if one.at is not None and shown.at is not None and one.at > shown.at]
+    return any(is_done(one) and identity(one) != identity(shown) for one in later)

@@ -148,7 +148,8 @@ def _is_blocked(activity: Activity) -> bool:
     return activity.is_actuation and not activity.is_entry_refused and activity.completion in _BLOCKED
 
 
-def _identity(activity: Activity) -> tuple[object, ...]:
+def identity(activity: Activity) -> tuple[object, ...]:
+    """Who it was, and by which means."""
     return (
         activity.auth_id,
         (activity.name or "").strip(),
@@ -187,7 +188,7 @@ def _find(deed: Deed, entries: Sequence[Activity], skew_s: float) -> Activity | 
     before = sum(one.at is not None and one.at <= certain for one in ordered)
     runs = [_last_run(deed, ordered[:end]) for end in range(before, len(ordered) + 1)]
     meant = [one for run in runs for one in run]
-    return meant[0] if len({_identity(one) for one in meant}) == 1 else None
+    return meant[0] if len({identity(one) for one in meant}) == 1 else None
 
 
 def _last_run(deed: Deed, entries: Sequence[Activity]) -> list[Activity]:

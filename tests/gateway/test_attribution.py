@@ -224,6 +224,26 @@ def test_who_did_the_former_change_is_not_shown_as_who_did_the_last_one() -> Non
     assert case.last == LastDeed(ActivityAction.LOCK)
 
 
+def test_who_moved_it_later_unseen_is_not_overlooked() -> None:
+    """The Bridge missed an unlatching that ended where it began; the next read of the log shows who else was there."""
+    case = (
+        Case(log=[row(1, 98, who="Ada"), row(2, 160, UNLATCH, who="Bob")], shows_after_s=60).changed(100, 1, 3).run(170)
+    )
+    assert case.last.actor({}) == "Ada"
+    assert case.brief() == [(160, "attributed", "row1")]
+
+    case.attribution.stirred(LOCK, moment(300))
+    case.run(500)
+    assert case.last == LastDeed()
+    assert case.brief() == [(160, "attributed", "row1")]
+
+
+def test_the_same_person_again_is_still_the_last_one() -> None:
+    case = Case(log=[row(1, 98), row(2, 160), row(3, 170, who="Bob", completion=2)]).changed(100, 1, 3).run(500)
+    case.attribution.stirred(LOCK, moment(600))
+    assert case.run(900).last.actor({}) == "Ada"
+
+
 def test_a_change_that_nobody_did_for_long_claims_no_more() -> None:
     case = Case().changed(100, 1, 3).run(300)
     case.attribution.changed(LOCK, 4, 1, 3, moment(450), latest=wall(130))  # told very late, of that time
