@@ -75,12 +75,15 @@ class OnlyWhatTheCloudMay(Invariant):
             self.fail(f"{what} went to the cloud after a byte of it was written to a Bridge")
         if any(isinstance(one.body, dict) and one.body.get("success") is False for one in local):
             self.fail(f"{what} went to the cloud after a Bridge had said no")
-        # A connection that failed is no call that arrived: it is looked for on the wire.
+        # A connection that failed is no call that arrived: it is looked for on the wire, and the order may have waited
+        # for the end of an earlier one.
+        since = order.said - 1.0
         tried = [
             one
             for one in self.world.wire.calls
-            if one.path == "/lockAction" and one.params.get("nukiId") == str(nuki_id)
-            if one.computer is call.computer and one.process == call.process and one.began >= order.said - 1.0
+            if one.computer is call.computer and one.process == call.process
+            if (one.began >= since and one.path == "/lockAction" and one.params.get("nukiId") == str(nuki_id))
+            or (not one.was_written and (one.ended is None or one.ended >= since))
         ]
         if not tried:
             self.fail(f"{what} went to the cloud, and no Bridge was tried")
