@@ -66,7 +66,7 @@ class _Device:
 
 
 class Attribution:
-    """The changes of all devices, and what is known of who did them. `started` is the process's start."""
+    """The changes of all devices, and what is known of who did them. `started` is when we began to tell of them."""
 
     def __init__(self, started: datetime) -> None:
         self.reads = LogReads()
@@ -78,6 +78,10 @@ class Attribution:
         self._told: dict[str, None] = {}
         self._nameless: list[tuple[float, Finding]] = []
         self._deeds = 0
+
+    def begin(self, at: datetime) -> None:
+        """It is for us to tell from now on; what happened before, another gateway may have told."""
+        self._started = max(self._started, at)
 
     def _device(self, nuki_id: NukiId) -> _Device:
         return self._devices.setdefault(nuki_id, _Device())

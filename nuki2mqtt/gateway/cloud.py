@@ -102,6 +102,7 @@ class Cloud:
         if self.link.is_active:
             return []
         self.link.start(now)
+        self.history.attribution.begin(now.wall)
         self.orders.holds.settle(now.monotonic)
         self.desk.activate(now)
         if not self._has_webhooks or self._is_door_asked_for:

@@ -329,6 +329,15 @@ def test_nothing_from_before_our_start_is_told() -> None:
     assert case.last == LastDeed(ActivityAction.LOCK, Trigger.KEYPAD, old[2])  # but what it did last it did
 
 
+def test_what_another_gateway_may_have_told_is_not_told_again() -> None:
+    """It owned the base topic until now."""
+    case = Case(log=[row(1, 90, completion=WRONG_CODE), row(2, 110, completion=WRONG_CODE)])
+    case.attribution.begin(wall(100))
+    case.attribution.stirred(LOCK, moment(120))
+
+    assert case.run(500).brief() == [(pytest.approx(case.reads[0]), "code_refused", "row2")]
+
+
 def test_an_entry_without_an_id_or_a_date_is_not_told() -> None:
     nameless = [replace(row(1, 98), id=None), replace(row(2, 98), at=None)]
     case = Case(log=[one for one in nameless if one.at is not None]).changed(100, 1, 3).run(500)

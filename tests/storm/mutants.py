@@ -5,7 +5,8 @@
     python -m tests.storm.mutants --find --only 5-late looks for the smallest seed by which each is caught
 
 A mutation is a patch in `mutations/`, named by the invariant that must notice it. Its comments say what is broken and
-by which seed that is noticed: `# seed 17, days 0.12, squalls 30`. It is applied to a copy of the package in a temporary
+by which seed that is noticed: `# seed 17, days 0.12, squalls 30`, and `, paired` or `, cloud` behind it as in the
+options of the storm. It is applied to a copy of the package in a temporary
 folder, and the storm is played by a process of its own with that copy. The exit status is 1 if any is not caught.
 """
 
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nuki2mqtt
@@ -34,7 +35,7 @@ FIND_SEEDS = range(1, 61)
 FIND_DAYS, FIND_SQUALLS = 0.12, 30.0
 LONGEST_S = 170.0
 FIND_S = 600.0
-_CAUGHT_BY = re.compile(r"^# seed (\d+), days ([\d.]+), squalls ([\d.]+)(, paired)?$", re.MULTILINE)
+_CAUGHT_BY = re.compile(r"^# seed (\d+), days ([\d.]+), squalls ([\d.]+)(, paired)?(, cloud)?$", re.MULTILINE)
 _PARTS = re.compile(r"^(?=--- a/|@@ )", re.MULTILINE)
 
 
@@ -42,7 +43,7 @@ _PARTS = re.compile(r"^(?=--- a/|@@ )", re.MULTILINE)
 class Mutation:
     """One way to break the product; `seed` is None where it is not known yet.
 
-    `is_learnt`: it shows where the Bridges were paired, and stand in no settings.
+    `is_learnt`: it shows where the Bridges were paired, and stand in no settings; `has_cloud`: where there is a cloud.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Mutation:
     days: float
     squalls: float
     is_learnt: bool = False
+    has_cloud: bool = False
 
     @property
     def invariant(self) -> str:
@@ -78,8 +80,11 @@ def read_mutation(file: Path) -> Mutation:
     patch = file.read_text()
     found = _CAUGHT_BY.search(patch)
     if found is None:
-        return Mutation(file.stem, patch, None, FIND_DAYS, FIND_SQUALLS)
-    return Mutation(file.stem, patch, int(found[1]), float(found[2]), float(found[3]), is_learnt=found[4] is not None)
+        return Mutation(
+            file.stem, patch, None, FIND_DAYS, FIND_SQUALLS, has_cloud=int(file.stem.partition("-")[0]) > 10
+        )
+    where = {"is_learnt": found[4] is not None, "has_cloud": found[5] is not None}
+    return Mutation(file.stem, patch, int(found[1]), float(found[2]), float(found[3]), **where)
 
 
 def read_mutations() -> list[Mutation]:
@@ -132,7 +137,7 @@ def play_seeds(mutation: Mutation, seeds: range, longest_s: float) -> Outcome:
     """Play seeds with the mutation, in a process of its own, until its invariant is hurt."""
     began = time.monotonic()
     with copy_with(mutation.patch) as folder:
-        life = (seeds.start, seeds.stop, mutation.days, mutation.squalls, mutation.is_learnt)
+        life = (seeds.start, seeds.stop, mutation.days, mutation.squalls, mutation.is_learnt, mutation.has_cloud)
         command = [sys.executable, "-m", "tests.storm.mutants", "--child", str(folder), mutation.invariant]
         environment = {**os.environ, "PYTHONPATH": str(folder)}
         try:
@@ -154,7 +159,7 @@ def play_seeds(mutation: Mutation, seeds: range, longest_s: float) -> Outcome:
 
 
 def live_in_copy(
-    folder: str, invariant: str, first: str, stop: str, days: str, squalls: str, is_learnt: str
+    folder: str, invariant: str, first: str, stop: str, days: str, squalls: str, is_learnt: str, has_cloud: str
 ) -> Outcome:
     """What the child does."""
     for file in (nuki2mqtt.__file__, __file__):
@@ -162,7 +167,7 @@ def live_in_copy(
             raise SystemExit(f"{file} is not of the copy in {folder}")
     outcome = None
     for seed in range(int(first), int(stop)):
-        spec = Spec.draw(seed, is_learnt=is_learnt == "True")
+        spec = Spec.draw(seed, is_learnt=is_learnt == "True", has_cloud=has_cloud == "True")
         report = stage.play(spec, draw_plan(spec, float(days), float(squalls)))
         violation, hours = report.violation, report.house_days * 24
         if violation is None:
@@ -177,7 +182,7 @@ def live_in_copy(
 
 def find(mutation: Mutation) -> Outcome:
     """The smallest seed by which it is caught, among those with which nothing is wrong otherwise."""
-    unchanged = Mutation(mutation.name, "", None, mutation.days, mutation.squalls)
+    unchanged = replace(mutation, patch="", seed=None)
     first = FIND_SEEDS.start
     while True:
         outcome = play_seeds(mutation, range(first, FIND_SEEDS.stop), FIND_S)
@@ -197,7 +202,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.storm.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("--find", action="store_true", help="look for the smallest seed by which each is caught")
     parser.add_argument("--only", nargs="*", default=[""], help="those whose names begin like this")
-    parser.add_argument("--child", nargs=7, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=8, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
         outcome = live_in_copy(*options.child)
@@ -221,11 +226,12 @@ def main() -> int:
 def unchanged_is_good(mutations: Iterable[Mutation]) -> bool:
     """Whether the unchanged product passes every seed that the mutations name; tells where it does not."""
     is_good = True
-    for seed, days, squalls in sorted({(one.seed, one.days, one.squalls) for one in mutations if one.seed is not None}):
-        outcome = play(Mutation("0-unchanged", "", seed, days, squalls))
+    told = {replace(one, name="0-unchanged", patch="") for one in mutations if one.seed is not None}
+    for one in sorted(told, key=lambda one: (one.has_cloud, one.is_learnt, one.seed, one.days)):
+        outcome = play(one)
         if outcome.invariant is not None:
             is_good = False
-            print(f"unchanged, seed {seed}: invariant {outcome.invariant}: {outcome.text}", flush=True)
+            print(f"unchanged, seed {one.seed}: invariant {outcome.invariant}: {outcome.text}", flush=True)
     return is_good
 
 
