@@ -125,7 +125,7 @@ class Attribution:
         # As long as nobody knows who it was, nothing of the one before is shown.
         only = next(iter(deed.actions)) if len(deed.actions) == 1 else None
         device.last, device.motion = LastDeed(only), None
-        if not deed.actions:
+        if not deed.actions or deed.latest < self._started:  # a change from before may have been explained
             return
         device.motion = replace(deed, number=self._deeds, until=now.monotonic + max(AFTER_S))
         device.deeds.append(device.motion)

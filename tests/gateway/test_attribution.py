@@ -338,6 +338,15 @@ def test_what_another_gateway_may_have_told_is_not_told_again() -> None:
     assert case.run(500).brief() == [(pytest.approx(case.reads[0]), "code_refused", "row2")]
 
 
+def test_a_change_from_before_our_start_is_not_explained_again() -> None:
+    """A Bridge that lags says after our start what the process before us has seen."""
+    case = Case(log=[row(1, -32)])
+    case.attribution.changed(LOCK, 4, 1, 3, moment(20), latest=wall(-30))
+
+    assert case.run(500).brief() == []
+    assert case.last == LastDeed()
+
+
 def test_an_entry_without_an_id_or_a_date_is_not_told() -> None:
     nameless = [replace(row(1, 98), id=None), replace(row(2, 98), at=None)]
     case = Case(log=[one for one in nameless if one.at is not None]).changed(100, 1, 3).run(500)
