@@ -63,7 +63,12 @@ def surveys(site: CloudSite) -> int:
 def test_the_codes_of_a_removed_device_are_said_again_when_it_is_back() -> None:
     site = at_work()
     assert site.published("keypad", STUDIO) == [b"[]"]
+    site.have()
+    site.wait(100)
     site.request("device_remove", {"device": STUDIO})
+    site.wait(1)
+    assert site.published("keypad", STUDIO) == [b"[]", b""]
+    site.have(wifi(1, facts=HERE))
     site.wait(65)
 
     assert site.published("keypad", STUDIO) == [b"[]", b"", b"[]"]
@@ -71,7 +76,7 @@ def test_the_codes_of_a_removed_device_are_said_again_when_it_is_back() -> None:
 
 def test_removing_a_device_clears_the_codes_that_a_former_process_said() -> None:
     former = at_work()
-    site = CloudSite.with_cloud(wifi(1, facts=HERE), memory=former.memory, started=20, seconds=10)
+    site = CloudSite.with_cloud(memory=former.memory, started=20, seconds=10)
     assert site.published("keypad", STUDIO) == []
     site.request("device_remove", {"device": STUDIO})
     site.wait(1)
