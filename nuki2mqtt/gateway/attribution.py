@@ -138,6 +138,13 @@ class Attribution:
         """Something happened to a device that is no change of state: only its log can say what."""
         self.reads.want(nuki_id, now.monotonic, STIRRED_AFTER_S)
 
+    def acted(self, nuki_id: NukiId, now: Moment) -> None:
+        """An order of ours goes to the device: who moved it last is open until a change or the log tells."""
+        device = self._device(nuki_id)
+        if device.last is not None:
+            device.last = LastDeed()
+        self.stirred(nuki_id, now)
+
     def saw_door(self, nuki_id: NukiId, at: datetime) -> None:
         """A source other than the log said how the door was at this time (our clock): also what does not differ."""
         self._device(nuki_id).door.saw(at)

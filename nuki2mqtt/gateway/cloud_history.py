@@ -16,7 +16,7 @@ from nuki2mqtt.gateway.cloud_truth import CloudTruth
 from nuki2mqtt.gateway.evidence import Observation
 from nuki2mqtt.gateway.findings import Finding, LogWish
 from nuki2mqtt.gateway.log_matching import is_done
-from nuki2mqtt.gateway.news import Happening, News
+from nuki2mqtt.gateway.news import Happening, News, OrderBegun
 from nuki2mqtt.gateway.publications import MAX_EVENTS
 from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
@@ -84,6 +84,8 @@ class CloudHistory:
                     self._happened(item, now)
                 case Observation():
                     self._observed(item, now)
+                case OrderBegun() if self._truth.knows(item.nuki_id):
+                    self.attribution.acted(item.nuki_id, now)
                 case _:
                     pass
 

@@ -238,6 +238,16 @@ def test_who_moved_it_later_unseen_is_not_overlooked() -> None:
     assert case.brief() == [(160, "attributed", "row1")]
 
 
+def test_an_order_of_ours_that_changes_nothing_makes_the_last_one_unknown() -> None:
+    """An unlocked door is unlatched by us: it is unlocked again at once, and nobody saw anything else."""
+    case = Case(log=[row(1, 98, who="Ada"), row(2, 160, UNLATCH, who="Nuki Bridge", trigger=0)]).changed(100, 1, 3)
+    assert case.run(150).last.actor({}) == "Ada"
+    case.attribution.acted(LOCK, moment(160))
+    assert case.last == LastDeed()
+    assert case.run(500).last == LastDeed()
+    assert {180, 240} <= set(case.reads)
+
+
 def test_the_same_person_again_is_still_the_last_one() -> None:
     case = Case(log=[row(1, 98), row(2, 160), row(3, 170, who="Bob", completion=2)]).changed(100, 1, 3).run(500)
     case.attribution.stirred(LOCK, moment(600))
