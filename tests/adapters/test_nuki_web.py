@@ -243,7 +243,7 @@ async def test_what_the_cloud_does_in_trouble_and_that_nothing_comes_twice(cloud
 
 async def test_the_bytes_of_a_read() -> None:
     async with serving(saying(EMPTY_LIST)) as server, client(server) as web:
-        assert await web.send(ActivityRequest(DEVICE, since=NOW), TOKEN) == ActivityAnswer(())
+        assert await web.send(ActivityRequest(DEVICE, since=NOW), TOKEN) == ActivityAnswer((), is_empty=True)
     request, *headers = server.heads[0].rstrip("\r\n").split("\r\n")
     assert request == f"GET /smartlock/{DEVICE}/log?limit=50&fromDate=2026-01-01T00%3A00%3A00.000Z HTTP/1.1"
     assert set(headers) == {
@@ -344,7 +344,7 @@ async def test_refused_connection() -> None:
 async def test_a_name_that_nobody_has() -> None:
     async with NukiWeb(f"http://{'x' * 70}.example") as web:
         error = await failure(web)
-    assert error == WebError(WebErrorKind.REFUSED, f"{'x' * 70}.example cannot be resolved")
+    assert error == WebError(WebErrorKind.REFUSED, f"{'x' * 70}.example:80 cannot be resolved")
 
 
 async def test_no_connection_in_time() -> None:
@@ -408,7 +408,7 @@ async def test_https_with_a_good_certificate(authority: Authority) -> None:
 @needs_openssl
 async def test_nothing_is_said_to_a_server_whose_certificate_is_not_good(authority: Authority, tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=str(authority.ca))
-    stranger = identity(Authority(tmp_path, "stranger"), "stranger")
+    stranger = identity(Authority(tmp_path, "stranger"), "of-a-stranger")
     for tls, trusted in (
         (stranger, trust),
         (stranger, None),

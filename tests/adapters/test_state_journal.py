@@ -73,6 +73,7 @@ def test_a_command_stands_in_the_file_as_people_can_read_it(folder: Path) -> Non
             "end": '{"status":"confirmed"}',
             "may_have_acted": True,
             "is_dated": False,
+            "by_cloud": False,
         }
     }
 

@@ -91,7 +91,8 @@ def test_what_the_tree_builds_it_reads(base: str, level: str) -> None:
     assume(not base.startswith("$"))
     tree = TopicTree(base, "homeassistant")
     assume(base != "homeassistant")
-    for filled, kind in zip(tree.command_filters, (Inbound.SET, Inbound.GET, Inbound.REQUEST), strict=True):
+    kinds = (Inbound.SET, Inbound.GET, Inbound.REQUEST, Inbound.KEYPAD_SET)
+    for filled, kind in zip(tree.command_filters, kinds, strict=True):
         topic = filled.replace("/+", f"/{level}") if kind is not Inbound.REQUEST else filled[:-1] + level
         assert tree.addressee(topic) == level or level == "gateway"
         assert tree.parse(topic) is kind
