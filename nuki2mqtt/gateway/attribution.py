@@ -9,7 +9,7 @@ Nothing is told twice: entries that were told are remembered by their ids. What 
 an entry without an id or a date never is, either.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -66,22 +66,30 @@ class _Device:
 
 
 class Attribution:
-    """The changes of all devices, and what is known of who did them. `started` is when we began to tell of them."""
+    """The changes of all devices, and what is known of who did them. `started` is when we began to tell of them.
 
-    def __init__(self, started: datetime) -> None:
+    What is only in the log is told as long as our own clock can be believed: else nobody knows what is from before.
+    """
+
+    def __init__(self, started: Moment, is_clock_trusted: Callable[[Moment], bool]) -> None:
         self.reads = LogReads()
         self.attributed = 0
         self.unsolved = 0
-        self._started = started
+        self._began = started.monotonic
+        self._is_clock_trusted = is_clock_trusted
         self._devices: dict[NukiId, _Device] = {}
         self._seeking: set[NukiId] = set()  # those of which a cause is sought, and perhaps some more
         self._told: dict[str, None] = {}
         self._nameless: list[tuple[float, Finding]] = []
         self._deeds = 0
 
-    def begin(self, at: datetime) -> None:
+    def begin(self, now: Moment) -> None:
         """It is for us to tell from now on; what happened before, another gateway may have told."""
-        self._started = max(self._started, at)
+        self._began = max(self._began, now.monotonic)
+
+    def _beginning(self, now: Moment) -> datetime:
+        """When that was, by the wall clock as it stands now: it may have been set since."""
+        return now.wall - timedelta(seconds=now.monotonic - self._began)
 
     def _device(self, nuki_id: NukiId) -> _Device:
         return self._devices.setdefault(nuki_id, _Device())
@@ -125,7 +133,7 @@ class Attribution:
         # As long as nobody knows who it was, nothing of the one before is shown.
         only = next(iter(deed.actions)) if len(deed.actions) == 1 else None
         device.last, device.motion = LastDeed(only), None
-        if not deed.actions or deed.latest < self._started:  # a change from before may have been explained
+        if not deed.actions or deed.latest < self._beginning(now):  # a change from before may have been explained
             return
         device.motion = replace(deed, number=self._deeds, until=now.monotonic + max(AFTER_S))
         device.deeds.append(device.motion)
@@ -205,7 +213,7 @@ class Attribution:
         for one in activities:
             if one.id is not None and one.at is not None and one.nuki_id == nuki_id:
                 device.entries[one.id] = one
-        newest = sorted(device.entries.values(), key=lambda one: (one.at or self._started, one.id or ""))
+        newest = sorted(device.entries.values(), key=lambda one: (one.at or now.wall, one.id or ""))
         device.entries = {one.id or "": one for one in newest[-_MOST_ENTRIES:]}
         findings = self._find_causes(nuki_id, device, now, cut)
         findings += self._find_others(nuki_id, device, now)
@@ -246,8 +254,11 @@ class Attribution:
 
     def _find_others(self, nuki_id: NukiId, device: _Device, now: Moment) -> list[Finding]:
         findings: list[Finding] = []
+        if not self._is_clock_trusted(now):
+            return findings
+        begin, end = self._beginning(now), now.wall + timedelta(seconds=_SKEW_S)
         for key, entry in device.entries.items():
-            if key in self._told or entry.at is None or entry.at < self._started:
+            if key in self._told or entry.at is None or not begin <= entry.at <= end:
                 continue
             if entry.is_entry_refused:
                 self._tell(entry)

@@ -40,6 +40,7 @@ from nuki2mqtt.model.cloud_device import nuki_id_of
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.state import Snapshot
 from nuki2mqtt.protocol.settings import Settings
+from nuki2mqtt.protocol.settings_words import TrustClock
 from nuki2mqtt.protocol.topics import TopicTree
 from nuki2mqtt.protocol.web_api import DeviceActionRequest, DeviceAnswer, DeviceListAnswer, DeviceRequest
 from nuki2mqtt.protocol.webhooks import ActivityHook, AuthorizationHook, DeviceHook, Hook, UnknownHook
@@ -69,7 +70,7 @@ class Cloud:
         self._asks = WebAsks(self.link)
         self.truth = CloudTruth(following, self.link)
         self.orders = CloudOrders(own.commands, self._asks, self.truth, following)
-        self.history = CloudHistory(self._asks, self.truth, started.wall, is_wanted=own.log)
+        self.history = CloudHistory(self._asks, self.truth, started, self._is_clock_trusted, is_wanted=own.log)
         kept = KeypadMemory(memory.keypad_wishes, memory.keypad_operations, memory.keypad_syncs)
         self.desk = KeypadDesk(
             own.keypad,
@@ -95,6 +96,9 @@ class Cloud:
         self._quiet_call: int | None = None
         following.cloud = self
 
+    def _is_clock_trusted(self, now: Moment) -> bool:
+        return self._following.is_clock_trusted(now, TrustClock.AUTO)
+
     # --- Switching ----------------------------------------------------------------------------------------------------
 
     def activate(self, now: Moment) -> list[Effect]:
@@ -102,7 +106,7 @@ class Cloud:
         if self.link.is_active:
             return []
         self.link.start(now)
-        self.history.attribution.begin(now.wall)
+        self.history.attribution.begin(now)
         self.orders.holds.settle(now.monotonic)
         self.desk.activate(now)
         if not self._has_webhooks or self._is_door_asked_for:

@@ -5,7 +5,7 @@ is kept.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import inf
@@ -57,8 +57,16 @@ class Found:
 class CloudHistory:
     """The changes of all devices, and the log's word on them. `started` is the process's start."""
 
-    def __init__(self, asks: WebAsks, truth: CloudTruth, started: datetime, *, is_wanted: bool) -> None:
-        self.attribution = Attribution(started)
+    def __init__(
+        self,
+        asks: WebAsks,
+        truth: CloudTruth,
+        started: Moment,
+        is_clock_trusted: Callable[[Moment], bool],
+        *,
+        is_wanted: bool,
+    ) -> None:
+        self.attribution = Attribution(started, is_clock_trusted)
         self.names: dict[str, Authorization] = {}
         self._asks = asks
         self._truth = truth

@@ -9,15 +9,20 @@ import pytest
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.attribution import Attribution
 from nuki2mqtt.gateway.findings import Finding, LastDeed
+from nuki2mqtt.gateway.vocabulary import Moment
 from nuki2mqtt.model.activity import Activity, ActivityAction, Trigger
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.event import EventType
 from nuki2mqtt.model.keypad import Authorization
 from nuki2mqtt.protocol.web_api import ActivityAnswer
-from tests.gateway.builders import LOCK, NOON, OPENER, ZERO, moment, wall
+from tests.gateway.builders import LOCK, OPENER, ZERO, moment, wall
 
 UNLOCK, LOCK_IT, UNLATCH, STRIKE, CM, RING, OPENED, CLOSED = 1, 2, 3, 3, 6, 224, 240, 241
 WRONG_CODE = 224
+
+
+def is_believed(now: Moment) -> bool:
+    return now.is_synchronised is not False
 
 
 def row(
@@ -58,7 +63,7 @@ def authorization(key: str, name: str) -> Authorization:
 class Case:
     """A lock, its log as the test has it, and what was told."""
 
-    attribution: Attribution = field(default_factory=lambda: Attribution(NOON))
+    attribution: Attribution = field(default_factory=lambda: Attribution(moment(0), is_believed))
     log: list[Activity] = field(default_factory=list)
     names: Mapping[str, Authorization] = field(default_factory=dict)
     told: list[tuple[float, Finding]] = field(default_factory=list)
@@ -342,10 +347,10 @@ def test_nothing_from_before_our_start_is_told() -> None:
 def test_what_another_gateway_may_have_told_is_not_told_again() -> None:
     """It owned the base topic until now."""
     case = Case(log=[row(1, 90, completion=WRONG_CODE), row(2, 110, completion=WRONG_CODE)])
-    case.attribution.begin(wall(100))
+    case.attribution.begin(moment(100))
     case.attribution.stirred(LOCK, moment(120))
 
-    assert case.run(500).brief() == [(pytest.approx(case.reads[0]), "code_refused", "row2")]
+    assert case.run(500).brief() == [(case.reads[0], "code_refused", "row2")]
 
 
 def test_a_change_from_before_our_start_is_not_explained_again() -> None:
@@ -355,6 +360,19 @@ def test_a_change_from_before_our_start_is_not_explained_again() -> None:
 
     assert case.run(500).brief() == []
     assert case.last == LastDeed()
+
+
+def test_a_clock_that_nobody_believes_tells_nothing_from_the_log_until_it_is_set() -> None:
+    """A computer without a battery begins in the past: a code that was refused days ago would be news."""
+    log = [row(number, at, completion=WRONG_CODE) for number, at in enumerate((-500_000, 60, 20_000))]
+    attribution = Attribution(moment(-600_000), is_believed)
+    # It was 600,000 s behind, and 100 s later it was set.
+    behind = Moment(moment(-600_000).monotonic + 50, wall(-600_000 + 50), is_synchronised=False)
+    assert attribution.read_ended(LOCK, ActivityAnswer(tuple(log[:1])), {}, behind) == []
+    right = Moment(moment(-600_000).monotonic + 100, wall(90))
+    found = attribution.read_ended(LOCK, ActivityAnswer(tuple(log)), {}, right)
+
+    assert [one.activity.id for one in found] == ["row1"]
 
 
 def test_an_entry_without_an_id_or_a_date_is_not_told() -> None:

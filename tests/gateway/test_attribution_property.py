@@ -56,7 +56,7 @@ class World:
         self.site.door.turn(LOCKED)
         self.site.wait(200)
         self.nuki_id = NukiId(self.site.door.nuki_id)
-        self.attribution = Attribution(wall(self.site.house.now))
+        self.attribution = Attribution(moment(self.site.house.now), lambda _: True)
         self.seen = self.settled = LOCKED
         self.cause = ""
         self.pending: list[tuple[float, int, str]] = []
