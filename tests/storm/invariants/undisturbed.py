@@ -78,6 +78,7 @@ class NothingLocalWaits(Invariant):
             is_heard = any(end[0] >= one.at for end in one.order.ends) or any(
                 call.began >= one.at for call in one.order.calls
             )
+            is_heard = is_heard or any(b'"joined"' in said for said in one.order.acceptances)  # it goes with another
             if is_over or is_heard or not self._is_quiet():
                 continue
             if now - one.at > ANSWERED_S:
