@@ -33,12 +33,15 @@ STARTED_S = 120.0  # the first word is said within this, when nothing is in the 
 
 @dataclass(eq=False)
 class _Chain:
-    """The orders for one code, one after the other; `is_certain`: nobody doubts which of them were taken."""
+    """The orders for one code, one after the other, and all `names` that it had.
+
+    `is_certain`: nobody doubts which of them were taken, nor that who is to make them true knows of them.
+    """
 
     wanted: Wanted | None = None
     last: CodeOrder | None = None
     is_certain: bool = True
-    codes: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
 
 class CodesConverge(Invariant):
@@ -51,7 +54,7 @@ class CodesConverge(Invariant):
         self.outcomes: Counter[str] = Counter()
         self.judged = 0
         self._writing: dict[int, WebCall] = {}
-        self._synced: dict[int, tuple[float, Computer, int]] = {}
+        self._synced: dict[tuple[int, Computer], tuple[float, int]] = {}
         self._arrived: list[tuple[CodeOrder, Delivery]] = []
         self._clock_wrong_at = float("-inf")
         self._ghosts: dict[int, float] = {}  # when the cloud last listed what the lock does not have, by device
@@ -130,11 +133,12 @@ class CodesConverge(Invariant):
     def _check_sync(self, call: WebCall, nuki_id: int) -> None:
         if not any(one.kind is Write.SYNC for one in call.promised):
             return
-        now, former = self.world.now, self._synced.get(nuki_id)
-        self._synced[nuki_id] = now, call.computer, call.process
+        # Another gateway has a state file, and so a budget, of its own.
+        now, former = self.world.now, self._synced.get((nuki_id, call.computer))
+        self._synced[nuki_id, call.computer] = now, call.process
         if former is None or now - former[0] >= SYNC_EVERY_S - ROUNDING_S:
             return
-        is_same = former[1:] == (call.computer, call.process)
+        is_same = former[1] == call.process
         # What the state file could not keep died with the process, and a clock that was set tells it nothing.
         is_forgotten = not is_same and (self.stage.had_full_disk(former[0]) or self._clock_wrong_at > former[0] - 120.0)
         if not is_forgotten:
@@ -197,12 +201,17 @@ class CodesConverge(Invariant):
                 continue
             name = order.step["name"]
             chain = chains.setdefault(name, _Chain())
-            chain.is_certain = chain.is_certain and is_certain
+            # What another gateway has taken stands in its state file, and is made true only while it lives. What could
+            # not be written to the state file was forgotten with the process, and is a stranger's to the next one.
+            is_known = delivery.computer is self.world.main and not self._is_forgiven(order)
+            chain.is_certain = chain.is_certain and is_certain and is_known
             wanted = order.change(chain.wanted, delivery.at)
-            if "code" in order.step:
-                chain.codes.add(str(order.step["code"]))
             chain.last = order
+            chain.names.add(name)
             if wanted is not None and wanted.name != name:
+                former = chains.get(wanted.name, chain)
+                chain.is_certain = chain.is_certain and former.is_certain
+                chain.names |= former.names
                 del chains[name]
                 chains[wanted.name] = chain
             chain.wanted = wanted
@@ -215,7 +224,7 @@ class CodesConverge(Invariant):
         left = list(ours)
         for name, chain in self._chains(device).items():
             mine = [one for one in ours if one.name == name and (known.nuki_id, one.number) not in self._site.touched]
-            left = [one for one in left if one not in mine]
+            left = [one for one in left if one not in mine and (chain.is_certain or one.name not in chain.names)]
             if chain.is_certain and chain.last is not None:
                 self._check_chain(device, known, name, chain, mine, shown, is_patient=is_patient)
         for one in left:
@@ -237,8 +246,7 @@ class CodesConverge(Invariant):
         assert order is not None
         where = f"{device}: the code of {name!r} (order {order.key}, {order.op})"
         if not order.ends:
-            if not self._is_forgiven(order):
-                self.fail(f"{where} has no end, {[word[1:3] for word in order.words]}")
+            self.fail(f"{where} has no end, {[word[1:3] for word in order.words]}")
             return
         end = order.ends[-1]
         if len(mine) > 1:
