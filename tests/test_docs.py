@@ -1,6 +1,7 @@
 """The pages that people write by hand: links lead somewhere, and docs/architecture.md knows every module."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -60,6 +61,8 @@ def test_architecture_names_every_module_and_no_other() -> None:
 
     assert modules - named == set(), "not in docs/architecture.md"
     assert {name for name in named - modules if not (ROOT / name).is_file()} == set(), "there is no such module"
+    rows = Counter(re.findall(r"^\| `([a-z0-9_/]+\.py)` \|", text, re.MULTILINE))
+    assert [name for name, count in rows.items() if count > 1] == [], "has several rows"
 
 
 def test_every_decision_is_in_the_index_and_short() -> None:

@@ -248,13 +248,16 @@ def _judge(house: _House, lists: Mapping[str, tuple[ListedCode, ...] | None], as
     if not lists:
         text = (
             "No lock has a list of keypad codes. The gateway needs `nuki_web.token` with the scope `smartlock.auth`, "
-            "and some seconds after its start; `nuki2mqtt status` shows what is wrong with it."
+            "a lock with a Keypad, and some seconds after its start; `nuki2mqtt status` shows what is wrong with it."
         )
         say(text, is_trouble=True)
         return EXIT_FAILED
     missing = [topic for topic, codes in lists.items() if codes is None]
     for topic in missing:
-        text = "there is no list of its keypad codes that can be read. Is it in the account of `nuki_web.token`?"
+        text = (
+            "there is no list of its keypad codes that can be read. Has it a Keypad, and is it in the account of "
+            "`nuki_web.token`?"
+        )
         say(f"{printable(topic)}: {text}", is_trouble=True)
     if ask.show_codes and not any(code.code for codes in lists.values() for code in codes or ()):
         say("No code is published: see `nuki_web.keypad.publish_codes`.", is_trouble=True)

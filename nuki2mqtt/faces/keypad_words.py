@@ -45,8 +45,8 @@ REASONS: dict[KeypadReason | KeypadProblem, str] = {
     KeypadReason.CODE_NEEDED: "There is no code that could be written. A drawn one needs "
     "`nuki_web.keypad.publish_codes: true`, since nobody would learn it otherwise: choose one yourself. A code that "
     "is not on the lock any more must be added anew.",
-    KeypadReason.UNKNOWN_CODE: "This lock has no code of ours with that name or ID. `nuki2mqtt keypad list` shows "
-    "them; a code is named by its name or ID, never by its digits.",
+    KeypadReason.UNKNOWN_CODE: "This lock has no code of ours with that name or ID. See `nuki2mqtt keypad list`; a "
+    "code is named by its name or ID, never by its digits.",
     KeypadReason.NAME_TAKEN: "Another code of this lock has that name. Choose another one, or change or remove that.",
     KeypadReason.NAME_AMBIGUOUS: "Several codes of this lock have that name. Give the ID of the one that is meant: "
     "`nuki2mqtt keypad list` shows it.",
@@ -60,14 +60,15 @@ REASONS: dict[KeypadReason | KeypadProblem, str] = {
     "check the gateway's way to the internet if this lasts.",
     KeypadReason.TOKEN_REFUSED: "Nuki Web refuses the token. Make a new one there, with the scopes of "
     "docs/guide-keypad.md, and set `nuki_web.token`.",
-    KeypadReason.NOT_ALLOWED: "The token may not do this for this lock. It needs the scope `smartlock.auth`, and its "
-    "account must administer the lock.",
+    KeypadReason.NOT_ALLOWED: "The token may not do this for this lock. Make one with the scope `smartlock.auth`, in "
+    "an account that administers the lock.",
     KeypadReason.UPGRADE_REQUIRED: "Nuki asks for another subscription of this account. Look into Nuki Web.",
     KeypadReason.CLOUD_SAID_NO: "The cloud refused it. Try the same in the Nuki app, which may say why.",
     KeypadReason.CODE_IN_USE: "The cloud says that this lock has that code already, and it is none of ours. Choose "
     "another code; if nothing shows it, try again tomorrow, when the lock was read anew.",
     KeypadReason.NO_ANSWER: "The cloud did not answer. It is looked for before anything is sent again.",
-    KeypadReason.NOT_CONFIRMED: "The cloud took the order, and does not show that it was carried out.",
+    KeypadReason.NOT_CONFIRMED: "The cloud took the order, and does not show that it was carried out. See in the Nuki "
+    "app whether the lock is reached.",
     KeypadReason.CHANGED_ELSEWHERE: "Somebody changed it elsewhere, in the Nuki app for example. `change` or `enable` "
     "makes it yours again, `remove` takes it away.",
     KeypadReason.GONE: "It is gone from the lock, and not by us. Add it again if it is still wanted.",

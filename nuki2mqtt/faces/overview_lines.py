@@ -16,6 +16,7 @@ from nuki2mqtt.faces.terminal import printable
 
 _UNAVAILABLE = 'docs/guide-troubleshooting.md, "A lock is unavailable"'
 _FAR = 1e9
+_SHOWN_SCOPES = 10
 
 
 class Mark(StrEnum):
@@ -42,6 +43,7 @@ def render_lines(overview: Overview, now: datetime) -> Iterator[Line]:
     """The overview for people; `now` is aware UTC."""
     yield _gateway_line(overview, now)
     yield from (_bridge_line(bridge) for bridge in overview.bridges)
+    yield from _cloud_line(overview)
     yield from (_device_line(device, now, is_gateway_online=overview.is_online) for device in overview.devices)
     if not overview.devices:
         yield Line(Mark.FAIL, "device", "none is known; see what is said of the Bridges, or the gateway's log")
@@ -83,6 +85,29 @@ def _bridge_line(bridge: BridgeView) -> Line:
     if not is_well and not problem:
         text += "; `nuki2mqtt check` tries it"
     return Line(Mark.FAIL if not is_well else Mark.NOTE if problem else Mark.OK, "bridge", text)
+
+
+def _cloud_line(overview: Overview) -> Iterator[Line]:
+    """Nothing without a token. A note at most: what depends on the cloud is said of each device."""
+    cloud = _object(overview.health, "cloud")
+    if not cloud or not overview.is_online:
+        return
+    answers = {True: "answers", False: "does not answer", None: "not asked yet"}
+    value = cloud.get("reachable")
+    parts = [f"Nuki Web {answers[value if isinstance(value, bool) else None]}"]
+    poll_s, syncs = _number(cloud, "poll_s"), _number(cloud, "forced_syncs")
+    parts += [f"asked every {poll_s} s"] if poll_s is not None else []
+    parts += ["webhooks flow"] if cloud.get("webhooks") is True else []
+    parts += [f"{syncs} forced sync{'' if syncs == 1 else 's'}"] if syncs else []
+    missing = cloud.get("scopes_missing")
+    scopes = [printable(each, 40) for each in missing if isinstance(each, str)] if isinstance(missing, list) else []
+    problem = _text(cloud, "problem")
+    text = ", ".join(parts) + (f". {problem}" if problem else "")
+    if scopes:
+        lacking = ", ".join(scopes[:_SHOWN_SCOPES])
+        text += f"; the token lacks {lacking}: make one in Nuki Web with the scopes of docs/guide-cloud.md"
+    is_well = value is True and not problem and not scopes
+    yield Line(Mark.OK if is_well else Mark.NOTE, "cloud", text)
 
 
 def _device_line(device: DeviceView, now: datetime, *, is_gateway_online: bool) -> Line:

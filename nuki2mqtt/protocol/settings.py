@@ -211,8 +211,10 @@ class CommandSettings:
 class KeypadSettings:
     """Keypad codes, which only Nuki Web can change."""
 
-    manage: bool = setting(Flag(), False, "Accept changes of keypad codes.")
-    publish_codes: bool = setting(Flag(), False, "Publish the codes themselves.")
+    manage: bool = setting(Flag(), False, "Accept changes of keypad codes; without it they are only listed.")
+    publish_codes: bool = setting(
+        Flag(), False, "Publish the codes themselves, for all who may read them at the broker; drawn ones need it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,9 +240,11 @@ class NukiWebSettings:
     token: Secret | None = setting(Hidden(), None, "API token of Nuki Web; null does not use it.")
     base_url: str = setting(Text("http or https URL", check=check_base_url), "https://api.nuki.io", "Where its API is.")
     poll_s: float = setting(Seconds(10, 3600), 60.0, "Between two readings.")
-    log: bool = setting(Flag(), True, "Read who did what.")
+    log: bool = setting(Flag(), True, "Read who did what, and publish names.")
     commands: WebCommands = setting(
-        Word(WebCommands), WebCommands.WHEN_NO_BRIDGE, "When a command goes through the cloud."
+        Word(WebCommands),
+        WebCommands.WHEN_NO_BRIDGE,
+        "When a command goes through the cloud, which only queues it: see [guide-cloud.md](guide-cloud.md).",
     )
     keypad: KeypadSettings = section(KeypadSettings, "Keypad codes.")
     webhook: WebhookSettings = section(WebhookSettings, "The door for webhooks.")

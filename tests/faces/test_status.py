@@ -196,6 +196,55 @@ def test_nothing_is_vouched_for_without_a_gateway() -> None:
     assert [text[:13] for text in found if "device" in text] == ["FAIL  device "] * 2
 
 
+CLOUD: dict[str, Any] = {
+    "reachable": True,
+    "problem": None,
+    "forced_syncs": 0,
+    "scopes_missing": [],
+    "poll_s": 60.0,
+    "webhooks": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "ok    cloud    Nuki Web answers, asked every 60 s"),
+        (
+            {"webhooks": True, "poll_s": 900.0, "forced_syncs": 2},
+            "ok    cloud    Nuki Web answers, asked every 900 s, webhooks flow, 2 forced syncs",
+        ),
+        ({"reachable": None, "poll_s": None}, "note  cloud    Nuki Web not asked yet"),
+        (
+            {"reachable": False, "problem": "401: make a new token"},
+            "note  cloud    Nuki Web does not answer, asked every 60 s. 401: make a new token",
+        ),
+        (
+            {"scopes_missing": ["smartlock.auth", "smartlock.log"], "poll_s": None},
+            (
+                "note  cloud    Nuki Web answers; the token lacks smartlock.auth, smartlock.log: make one in Nuki "
+                "Web with the scopes of docs/guide-cloud.md"
+            ),
+        ),
+        (
+            {"scopes_missing": "all", "forced_syncs": True, "problem": 7},
+            "ok    cloud    Nuki Web answers, asked every 60 s",
+        ),
+    ],
+)
+def test_the_cloud(changes: dict[str, Any], words: str) -> None:
+    """What is wrong with it is a note: whatever depends on it is said of each device."""
+    one = overview(gateway__health=HEALTH | {"cloud": CLOUD | changes})
+    assert line(one, "cloud") == words
+    assert one.is_well
+
+
+@pytest.mark.parametrize("changes", [{}, {"gateway__state": "offline"}])
+def test_no_word_of_a_cloud_that_nobody_asks(changes: dict[str, Any]) -> None:
+    health = HEALTH | ({"cloud": CLOUD} if changes else {"cloud": None})
+    assert not [text for text in lines(overview(gateway__health=health, **changes)) if text[6:].startswith("cloud ")]
+
+
 def test_no_device_is_not_well() -> None:
     found = lines(overview(gateway__devices=[], front_door=None, intercom=None))
     assert found[-1].startswith("FAIL  device   none is known; ")

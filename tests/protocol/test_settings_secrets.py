@@ -156,6 +156,14 @@ def test_both_in_the_environment_are_a_mistake_too() -> None:
             "this is not readable as YAML; check the indentation, colons and quotes here and above",
         ),
         (f"mqtt: {{password: *{MARKED}}}", "aliases (*name) are not read here; write the value itself"),
+        (
+            f"nuki_web: {{token: [{MARKED}]}}",
+            "nuki_web.token: must not be a list; write secret text of at most 1024 characters or null",
+        ),
+        (
+            f"nuki_web: {{webhook: {{secret: {{{MARKED}: 1}}}}}}",
+            "nuki_web.webhook.secret: must not be a section; write secret text of at most 1024 characters or null",
+        ),
         (f"web: {{port: {MARKED}}}", "web.port: must be a whole number from 1 to 65535"),
     ],
 )
