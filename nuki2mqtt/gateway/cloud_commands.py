@@ -155,7 +155,7 @@ _TURNS: dict[WebErrorKind, tuple[Turn, Reason]] = {
     WebErrorKind.NOT_FOUND: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.NOT_ALLOWED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.CONFLICT: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
-    WebErrorKind.LOCKED: (Turn.NOT_WRITTEN, Reason.BUSY),  # nothing was taken as long as another order is under way
+    WebErrorKind.LOCKED: (Turn.DENIED, Reason.BUSY),
     WebErrorKind.UPGRADE_REQUIRED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.TOO_MANY: (Turn.NEVER_WRITTEN, Reason.BUSY),
     WebErrorKind.SERVER_ERROR: (Turn.UNKNOWN, Reason.NO_ANSWER),
@@ -163,15 +163,21 @@ _TURNS: dict[WebErrorKind, tuple[Turn, Reason]] = {
     WebErrorKind.UNREADABLE: (Turn.UNKNOWN, Reason.NO_ANSWER),
 }
 
+# 423: an operation of somebody else holds the lock, and nothing was taken. It may be opening the door just now, so that
+# what opens is not tried again; what closes is, after a read that is young enough.
+_CLOSING_TURNS = {**_TURNS, WebErrorKind.LOCKED: (Turn.NOT_WRITTEN, Reason.BUSY)}
 
-def turn_of(answer: WebAnswer | WebError) -> tuple[Turn, Reason | None]:
-    """What the answer to an order is for the command.
+
+def turn_of(answer: WebAnswer | WebError, *, opens: bool) -> tuple[Turn, Reason | None]:
+    """What the answer to an order is for the command; `opens` as docs/topics.md defines it.
 
     A 204 is `SUCCESS`, but it says only that the order waits: it is no evidence, and a look that shows the lock unmoved
     proves nothing either, after it or after an `UNKNOWN`. Without a transition or the target from elsewhere the end is
     `unconfirmed`.
     """
-    return _TURNS[answer.kind] if isinstance(answer, WebError) else (Turn.SUCCESS, None)
+    if not isinstance(answer, WebError):
+        return Turn.SUCCESS, None
+    return (_TURNS if opens else _CLOSING_TURNS)[answer.kind]
 
 
 @dataclass(slots=True)

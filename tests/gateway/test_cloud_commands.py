@@ -139,7 +139,7 @@ TURNS = {
     "not_found": "denied bridge_said_no",
     "not_allowed": "denied bridge_said_no",
     "conflict": "denied bridge_said_no",
-    "locked": "not written busy",
+    "locked": "denied busy",
     "upgrade_required": "denied bridge_said_no",
     "too_many": "never written busy",
     "server_error": "unknown no_answer",
@@ -148,18 +148,23 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("kind", WebErrorKind)
-def test_what_a_failure_is_to_the_command(kind: WebErrorKind) -> None:
-    error = WebError(kind)
-    turn, reason = turn_of(error)
+CLOSING_TURNS = {**TURNS, "locked": "not written busy"}
 
-    assert f"{turn} {reason}" == TURNS[kind]
+
+@pytest.mark.parametrize("kind", WebErrorKind)
+@pytest.mark.parametrize(("opens", "turns"), [(True, TURNS), (False, CLOSING_TURNS)])
+def test_what_a_failure_is_to_the_command(kind: WebErrorKind, turns: dict[str, str], *, opens: bool) -> None:
+    error = WebError(kind)
+    turn, reason = turn_of(error, opens=opens)
+
+    assert f"{turn} {reason}" == turns[kind]
     assert (turn is Turn.UNKNOWN) == error.may_have_acted
     assert next_phase(Phase.SENT, turn) is not None
 
 
-def test_a_204_is_only_an_acknowledgement() -> None:
-    assert turn_of(DoneAnswer()) == (Turn.SUCCESS, None)
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_204_is_only_an_acknowledgement(*, opens: bool) -> None:
+    assert turn_of(DoneAnswer(), opens=opens) == (Turn.SUCCESS, None)
 
 
 # --- holds and abilities ---

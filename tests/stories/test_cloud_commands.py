@@ -429,6 +429,63 @@ def test_a_motor_that_blocks_is_told_and_is_no_success() -> None:
     assert [one["event_type"] for one in home.events("jammed", "command_failed")] == ["jammed", "command_failed"]
 
 
+@pytest.mark.parametrize("action", ["unlock", "unlatch", "lock_n_go", "lock_n_go_unlatch"])
+def test_what_opens_is_not_pushed_again_after_an_operation_of_somebody_else(action: str) -> None:
+    """423: whoever holds the lock may be opening it just now."""
+    home = wifi_lock()
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, action)
+        home.world.run(1.5)
+    home.world.run(120)
+
+    assert end(home) == ("failed", "busy", None)
+    assert home.world.end("front_door", 1)["may_have_acted"] is False
+    assert len(home.asked("POST", "/action")) == 1
+    assert home.lock.state == 1
+    order(home, action, 2)
+    home.world.run(120)
+    assert end(home, 2)[0] == "confirmed"
+
+
+def test_an_opener_is_not_pushed_again_either() -> None:
+    home = CloudHome()
+    opener = home.world.house.add(SimulatedOpener(nuki_id=0x3C4D5E6F, name="Intercom"))
+    home.cloud.add(opener)
+    home.start()
+    for number, action in enumerate(("electric_strike", "activate_rto", "activate_cm")):
+        with home.cloud.faults.held_operation(opener.nuki_id):
+            home.world.command("intercom", {"action": action, "transaction": number})
+            home.world.run(1.5)
+        home.world.run(30)
+
+    assert [home.world.end("intercom", number)["reason"] for number in range(3)] == ["busy"] * 3
+    assert len(home.asked("POST", "/action")) == 3
+    assert opener.unlatches == 0
+
+
+def test_lock_goes_when_the_operation_of_somebody_else_is_over() -> None:
+    home = wifi_lock(state=3)
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, "lock")
+        home.world.run(1.5)
+    home.world.run(120)
+
+    assert end(home)[0] == "confirmed"
+    assert len(home.asked("POST", "/action")) > 1
+    assert home.lock.state == 1
+
+
+def test_lock_behind_an_operation_that_does_not_end_fails_in_time() -> None:
+    home = wifi_lock(state=3)
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, "lock")
+        home.world.run(15)
+        assert end(home) == ("failed", "busy", None)
+    home.world.run(120)
+
+    assert home.lock.state == 3
+
+
 # --- Devices ----------------------------------------------------------------------------------------------------------
 
 
