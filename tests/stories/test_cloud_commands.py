@@ -12,6 +12,7 @@ from nuki2mqtt.simulator.web_faults import Write
 from tests.stories.cloud_world import LOCK, CloudHome, is_order
 
 NEVER, ALONE, FALLBACK = (f"  commands: {word}\n" for word in ("never", "when_no_bridge", "fallback"))
+CONFIG = "homeassistant/device/nuki2mqtt_1A2B3C4D/config"
 ONE = "/smartlock/21913877581"  # type 5 and the ID
 BROKEN: dict[str, Callable[[Faults], Fault]] = {  # after a byte was written
     "busy": lambda faults: faults.busy("/lockAction"),
@@ -502,6 +503,35 @@ def test_a_lock_of_the_united_states_is_not_offered_unlatch_any_more_once_the_cl
 
     assert end(home, 2)[0] == "refused"
     assert end(home, 3)[0] == "confirmed"
+
+
+def offered(home: CloudHome, since: float) -> tuple[set[tuple[str, ...]], set[str]]:
+    """All that was said to be permitted, and of what entities Home Assistant was told, since then."""
+    listed = [one.json for one in home.world.messages("nuki2mqtt/gateway/devices", since)]
+    told = [one.json["cmps"] for one in home.world.messages(CONFIG, since) if one.payload]
+    entities = {key for components in told for key, entity in components.items() if len(entity) > 1}
+    return {tuple(device["permitted"]) for devices in listed for device in devices}, entities
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_that_a_lock_cannot_unlatch_is_known_after_a_restart(*, is_killed: bool) -> None:
+    home = wifi_lock(has_unlatch=False)
+    assert "unlatch" in offered(home, 0)[1]
+    order(home, "unlatch")
+    home.world.run(60)
+    if not is_killed:
+        home.process.stop()
+    at = home.world.now
+    home.restart(run_s=60)
+
+    permitted, entities = offered(home, at)
+    assert permitted == {("unlock", "lock", "lock_n_go")}
+    assert {"lock", "lock_n_go"} <= entities
+    assert not {"unlatch", "lock_n_go_unlatch"} & entities
+    order(home, "unlatch", 2)
+    home.world.run(60)
+    assert end(home, 2) == ("refused", "not_permitted", None)
+    assert len(home.asked("POST", "/action")) == 1
 
 
 def test_an_opener_by_the_cloud_has_numbers_of_its_own_for_continuous_mode() -> None:
