@@ -91,6 +91,7 @@ Bridge failed before a byte was written, never after a 503, a timeout, a reset o
 heard since the start, a command waits. An order goes out only within {fresh:.0f} s after a read that shows the lock online, and
 once. An answer of the cloud is no evidence: `transition` and `target` are, read from the cloud. Without them the end is `unconfirmed`, and
 for {hold:.0f} s everything that opens this lock is refused, `busy`, over a restart, too. `bridge_said_no` is then the cloud's no, `bridge_unreachable` a cloud that was not reached.
+Where the cloud says that somebody else's operation holds the lock (423), what opens ends `failed`, `busy`; what closes is tried again within its time to live.
 """
 
 _HEALTH = [

@@ -69,7 +69,7 @@ class Cloud:
         self.link = WebLink(own)
         self._asks = WebAsks(self.link)
         self.truth = CloudTruth(following, self.link)
-        self.orders = CloudOrders(own.commands, self._asks, self.truth, following)
+        self.orders = CloudOrders(own.commands, self._asks, self.truth, following, memory.cloud_devices)
         self.history = CloudHistory(self._asks, self.truth, started, self._is_clock_trusted, is_wanted=own.log)
         kept = KeypadMemory(memory.keypad_wishes, memory.keypad_operations, memory.keypad_syncs)
         self.desk = KeypadDesk(

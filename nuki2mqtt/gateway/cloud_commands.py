@@ -21,6 +21,7 @@ from math import inf
 
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.command_life import Turn
+from nuki2mqtt.gateway.vocabulary import CloudDeviceMemory
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.command import Reason
 from nuki2mqtt.model.device import NukiId
@@ -155,7 +156,7 @@ _TURNS: dict[WebErrorKind, tuple[Turn, Reason]] = {
     WebErrorKind.NOT_FOUND: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.NOT_ALLOWED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.CONFLICT: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
-    WebErrorKind.LOCKED: (Turn.NOT_WRITTEN, Reason.BUSY),  # nothing was taken as long as another order is under way
+    WebErrorKind.LOCKED: (Turn.DENIED, Reason.BUSY),
     WebErrorKind.UPGRADE_REQUIRED: (Turn.DENIED, Reason.BRIDGE_SAID_NO),
     WebErrorKind.TOO_MANY: (Turn.NEVER_WRITTEN, Reason.BUSY),
     WebErrorKind.SERVER_ERROR: (Turn.UNKNOWN, Reason.NO_ANSWER),
@@ -163,15 +164,21 @@ _TURNS: dict[WebErrorKind, tuple[Turn, Reason]] = {
     WebErrorKind.UNREADABLE: (Turn.UNKNOWN, Reason.NO_ANSWER),
 }
 
+# 423: an operation of somebody else holds the lock, and nothing was taken. It may be opening the door just now, so that
+# what opens is not tried again; what closes is, after a read that is young enough.
+_CLOSING_TURNS = {**_TURNS, WebErrorKind.LOCKED: (Turn.NOT_WRITTEN, Reason.BUSY)}
 
-def turn_of(answer: WebAnswer | WebError) -> tuple[Turn, Reason | None]:
-    """What the answer to an order is for the command.
+
+def turn_of(answer: WebAnswer | WebError, *, opens: bool) -> tuple[Turn, Reason | None]:
+    """What the answer to an order is for the command; `opens` as docs/topics.md defines it.
 
     A 204 is `SUCCESS`, but it says only that the order waits: it is no evidence, and a look that shows the lock unmoved
     proves nothing either, after it or after an `UNKNOWN`. Without a transition or the target from elsewhere the end is
     `unconfirmed`.
     """
-    return _TURNS[answer.kind] if isinstance(answer, WebError) else (Turn.SUCCESS, None)
+    if not isinstance(answer, WebError):
+        return Turn.SUCCESS, None
+    return (_TURNS if opens else _CLOSING_TURNS)[answer.kind]
 
 
 @dataclass(slots=True)
@@ -214,21 +221,37 @@ _UNLATCHING = frozenset({Action.UNLATCH, Action.LOCK_N_GO_UNLATCH})
 class CloudAbilities:
     """What devices can do through the cloud. Those sold in the United States cannot unlatch.
 
-    No field tells (web reference 5): it is learnt from the 400 to an unlatch. `no_unlatch` is worth remembering: until
-    it is learnt again, a button is offered that does nothing.
+    No field tells (web reference 5): it is learnt from the 400 to an unlatch. `remembered` is for the state file, or a
+    restart would offer a button that does nothing. It holds only what the cloud said in so many words: a 400 without
+    any counts until the end of the process.
     """
 
-    no_unlatch: set[NukiId] = field(default_factory=set)
+    remembered: dict[NukiId, CloudDeviceMemory] = field(default_factory=dict)
+    _no_unlatch: set[NukiId] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what a former process has learnt."""
+        self._no_unlatch = {nuki_id for nuki_id, device in self.remembered.items() if device.no_unlatch}
 
     def actions(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """The actions that this device understands through the cloud."""
-        known = frozenset(web_actions_of(device_type))
-        return known - _UNLATCHING if nuki_id in self.no_unlatch else known
+        return self.without_lost(nuki_id, frozenset(web_actions_of(device_type)))
+
+    def without_lost(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
+        """Those of the actions that the cloud has not said the device to be without."""
+        return actions - _UNLATCHING if nuki_id in self._no_unlatch else actions
 
     def refused(self, nuki_id: NukiId, action: Action, error: WebError) -> bool:
         """Take in the end of an order; whether this is how it was learnt that the device cannot unlatch."""
         is_about_it = error.kind is WebErrorKind.BAD_REQUEST and error.parameter in {None, "action"}
-        if not is_about_it or action not in _UNLATCHING or nuki_id in self.no_unlatch:
+        if not is_about_it or action not in _UNLATCHING or nuki_id in self._no_unlatch:
             return False
-        self.no_unlatch.add(nuki_id)
+        self._no_unlatch.add(nuki_id)
+        if error.parameter is not None:
+            self.remembered[nuki_id] = CloudDeviceMemory(no_unlatch=True)
         return True
+
+    def forget(self, nuki_id: NukiId) -> None:
+        """This device is gone."""
+        self._no_unlatch.discard(nuki_id)
+        self.remembered.pop(nuki_id, None)

@@ -4,6 +4,8 @@ The decision itself is in `cloud_commands`; here its questions are answered, and
 the cloud goes out once per command at most: whoever has it sent must never have it sent again.
 """
 
+from collections.abc import Mapping
+
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.cloud_commands import (
     CloudAbilities,
@@ -19,7 +21,7 @@ from nuki2mqtt.gateway.cloud_commands import (
 from nuki2mqtt.gateway.cloud_truth import CloudTruth
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.news import CloudOrderEnded, CloudReadEnded
-from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Moment
+from nuki2mqtt.gateway.vocabulary import CloudDeviceMemory, Effect, JournalEntry, Level, Log, Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
 from nuki2mqtt.model.action import Action
@@ -38,9 +40,16 @@ _TOO_MANY = WebError(WebErrorKind.TOO_MANY, "too much waits for the cloud")
 class CloudOrders:
     """Reads and orders for commands, by device."""
 
-    def __init__(self, setting: WebCommands, asks: WebAsks, truth: CloudTruth, following: Following) -> None:
+    def __init__(
+        self,
+        setting: WebCommands,
+        asks: WebAsks,
+        truth: CloudTruth,
+        following: Following,
+        remembered: Mapping[NukiId, CloudDeviceMemory],
+    ) -> None:
         self.holds = CloudHolds()
-        self.abilities = CloudAbilities()
+        self.abilities = CloudAbilities(dict(remembered))
         self._setting = setting
         self._asks = asks
         self._truth = truth
@@ -104,9 +113,10 @@ class CloudOrders:
         self._asks.ask(DeviceRequest(number), then, now, not_after=deadline)
 
     def with_way(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
-        """Those of the actions that the way that this lock has can carry out at all; undecided is all."""
-        if self.local(nuki_id) is not Local.NONE or not self._truth.knows(nuki_id):
-            return actions
+        """Those of the actions that the way that this lock has can carry out at all; undecided is all that may be."""
+        local = self.local(nuki_id)
+        if local is not Local.NONE or not self._truth.knows(nuki_id):
+            return actions if local is Local.UNTRIED else self.abilities.without_lost(nuki_id, actions)
         if self._setting is WebCommands.NEVER:
             return frozenset()
         return actions & self.abilities.actions(nuki_id, self._device_type(nuki_id))
@@ -218,3 +228,4 @@ class CloudOrders:
     def forget(self, nuki_id: NukiId) -> None:
         """This device is gone."""
         self._failed.pop(nuki_id, None)
+        self.abilities.forget(nuki_id)

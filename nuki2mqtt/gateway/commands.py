@@ -337,7 +337,7 @@ class Commands:
         if lane is None:
             return
         command = lane.active
-        turn, cause = turn_of(news.answer)
+        turn, cause = turn_of(news.answer, opens=command is not None and command.facts.opens)
         if lane.outstanding == CLOUD:
             lane.outstanding = None
         elif command is None or command.link != CLOUD:

@@ -307,7 +307,8 @@ class Gateway:
         is_same = (bridges, topics.known, journal) == (former.bridges, former.devices, former.journal)
         is_same = is_same and (topics.retired, topics.announced) == (former.retired_topics, former.announced)
         kept = self._keypads if self._cloud is None else self._cloud.desk.memory
-        is_same = is_same and kept is self._keypads
+        in_cloud = former.cloud_devices if self._cloud is None else self._cloud.orders.abilities.remembered
+        is_same = is_same and kept is self._keypads and in_cloud == former.cloud_devices
         if is_same and not self._must_save_again:
             return []
         announced = {topic: dict(components) for topic, components in topics.announced.items()}
@@ -321,6 +322,7 @@ class Gateway:
             keypad_wishes=kept.wishes,
             keypad_operations=kept.operations,
             keypad_syncs=kept.syncs,
+            cloud_devices=dict(in_cloud),
         )
         self._must_save_again = False
         return [Remember(self._memory)]

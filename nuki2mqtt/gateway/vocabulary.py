@@ -59,6 +59,13 @@ class DeviceMemory:
     device_type: int
 
 
+@dataclass(frozen=True, slots=True)
+class CloudDeviceMemory:
+    """What is remembered of a device of Nuki's account; `no_unlatch`: the cloud said that it cannot be unlatched."""
+
+    no_unlatch: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
     """A command that was accepted: after a crash it has its end, is not sent again, and repeats that open are refused.
@@ -113,7 +120,7 @@ class Memory:
 
     `retired_topics` are slugs never to be reused by chance, `journal` the commands that were accepted.
     `announced` is what Home Assistant was told of: by discovery topic, component keys with their platforms. The keypad
-    tables are those of `keypad_wishes.KeypadMemory`.
+    tables are those of `keypad_wishes.KeypadMemory`, `cloud_devices` that of `cloud_commands.CloudAbilities`.
     """
 
     bridges: dict[str, BridgeMemory] = field(default_factory=dict)
@@ -124,6 +131,7 @@ class Memory:
     keypad_wishes: dict[str, KeypadWish] = field(default_factory=dict)
     keypad_operations: dict[str, KeypadOperation] = field(default_factory=dict)
     keypad_syncs: dict[str, KeypadSyncs] = field(default_factory=dict)
+    cloud_devices: dict[NukiId, CloudDeviceMemory] = field(default_factory=dict)
 
 
 # --- Events -------------------------------------------------------------------------------------------------

@@ -26,7 +26,13 @@ from nuki2mqtt.adapters.state_file import (
 )
 from nuki2mqtt.errors import StateFileError, UnreadableBody
 from nuki2mqtt.gateway.keypad_wishes import KeypadOperation, KeypadSyncs, KeypadWish
-from nuki2mqtt.gateway.vocabulary import BridgeMemory, BridgePaired, DeviceMemory, Memory
+from nuki2mqtt.gateway.vocabulary import (
+    BridgeMemory,
+    BridgePaired,
+    CloudDeviceMemory,
+    DeviceMemory,
+    Memory,
+)
 from nuki2mqtt.model.device import NukiId
 from nuki2mqtt.model.keypad_order import KeypadOp, KeypadPhase
 from nuki2mqtt.model.schedule import DailyWindow, Schedule, Weekday
@@ -69,6 +75,7 @@ MEMORY = Memory(
         )
     },
     keypad_syncs={"18233733061": KeypadSyncs(3, datetime(2026, 12, 2, tzinfo=UTC))},
+    cloud_devices={NukiId(0x1A2B3C4D): CloudDeviceMemory(no_unlatch=True)},
 )
 LATER = Memory(devices={NukiId(2): DeviceMemory("garage", "Garage", 2)})
 
@@ -240,6 +247,19 @@ def test_the_file_of_a_version_that_knew_no_keypads_is_read() -> None:
 
     assert found.memory == replace(MEMORY, keypad_wishes={}, keypad_operations={}, keypad_syncs={})
     assert found.dropped == ()
+
+
+def test_what_is_known_of_a_device_of_the_cloud_as_it_is_written_and_read() -> None:
+    data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
+    assert data["cloud_devices"] == {"1A2B3C4D": {"no_unlatch": True}}
+    data["cloud_devices"] |= {"2": {"later": 1}, "3": {"no_unlatch": 1}, "x": {}, "5": None}
+
+    found = read_state(json.dumps(data).encode())
+
+    assert found.memory.cloud_devices == {**MEMORY.cloud_devices, NukiId(2): CloudDeviceMemory()}
+    assert [one.split()[1] for one in found.dropped] == ["'3'", "'x'", "'5'"]
+    del data["cloud_devices"]
+    assert read_state(json.dumps(data).encode()).memory == replace(MEMORY, cloud_devices={})
 
 
 def test_a_keypad_wish_as_it_is_written() -> None:

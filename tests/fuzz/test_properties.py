@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_secretbox_open
 
 from nuki2mqtt.adapters.state_codec import StateContents, read_state, render_state
-from nuki2mqtt.gateway.vocabulary import BridgeMemory, DeviceMemory, JournalEntry, Memory
+from nuki2mqtt.gateway.vocabulary import BridgeMemory, CloudDeviceMemory, DeviceMemory, JournalEntry, Memory
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.model.device import Feature, NukiId
 from nuki2mqtt.model.secret import Secret
@@ -182,6 +182,7 @@ MEMORIES = st.builds(
         max_size=3,
     ),
     announced=st.dictionaries(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=3),
+    cloud_devices=st.dictionaries(IDS, st.builds(CloudDeviceMemory, st.booleans()), max_size=3),
 )
 
 

@@ -18,6 +18,7 @@ from nuki2mqtt.gateway.cloud_commands import (
     turn_of,
 )
 from nuki2mqtt.gateway.command_life import Phase, Turn, next_phase
+from nuki2mqtt.gateway.vocabulary import CloudDeviceMemory
 from nuki2mqtt.model.action import Action
 from nuki2mqtt.protocol.settings_words import WebCommands
 from nuki2mqtt.protocol.web_api import DoneAnswer
@@ -139,7 +140,7 @@ TURNS = {
     "not_found": "denied bridge_said_no",
     "not_allowed": "denied bridge_said_no",
     "conflict": "denied bridge_said_no",
-    "locked": "not written busy",
+    "locked": "denied busy",
     "upgrade_required": "denied bridge_said_no",
     "too_many": "never written busy",
     "server_error": "unknown no_answer",
@@ -148,18 +149,23 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("kind", WebErrorKind)
-def test_what_a_failure_is_to_the_command(kind: WebErrorKind) -> None:
-    error = WebError(kind)
-    turn, reason = turn_of(error)
+CLOSING_TURNS = {**TURNS, "locked": "not written busy"}
 
-    assert f"{turn} {reason}" == TURNS[kind]
+
+@pytest.mark.parametrize("kind", WebErrorKind)
+@pytest.mark.parametrize(("opens", "turns"), [(True, TURNS), (False, CLOSING_TURNS)])
+def test_what_a_failure_is_to_the_command(kind: WebErrorKind, turns: dict[str, str], *, opens: bool) -> None:
+    error = WebError(kind)
+    turn, reason = turn_of(error, opens=opens)
+
+    assert f"{turn} {reason}" == turns[kind]
     assert (turn is Turn.UNKNOWN) == error.may_have_acted
     assert next_phase(Phase.SENT, turn) is not None
 
 
-def test_a_204_is_only_an_acknowledgement() -> None:
-    assert turn_of(DoneAnswer()) == (Turn.SUCCESS, None)
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_204_is_only_an_acknowledgement(*, opens: bool) -> None:
+    assert turn_of(DoneAnswer(), opens=opens) == (Turn.SUCCESS, None)
 
 
 # --- holds and abilities ---
@@ -194,10 +200,24 @@ def test_a_device_without_unlatch_is_learnt_from_its_400(action: Action, error: 
     assert abilities.actions(LOCK, 4) == before - lost
     assert abilities.actions(OPENER, 4) == before
     assert not abilities.refused(LOCK, action, error)
+    abilities.forget(LOCK)
+    assert (abilities.actions(LOCK, 4), abilities.remembered) == (before, {})
+
+
+@pytest.mark.parametrize(("parameter", "is_remembered"), [("action", True), (None, False)])
+def test_only_what_the_cloud_said_in_so_many_words_outlives_the_process(
+    parameter: str | None, *, is_remembered: bool
+) -> None:
+    abilities = CloudAbilities()
+    abilities.refused(LOCK, Action.UNLATCH, WebError(WebErrorKind.BAD_REQUEST, parameter=parameter))
+
+    assert abilities.remembered == ({LOCK: CloudDeviceMemory(no_unlatch=True)} if is_remembered else {})
+    again = CloudAbilities(dict(abilities.remembered))
+    assert (Action.UNLATCH in again.actions(LOCK, 4)) is not is_remembered
 
 
 def test_what_devices_can_do_through_the_cloud() -> None:
-    abilities = CloudAbilities({LOCK})
+    abilities = CloudAbilities({LOCK: CloudDeviceMemory(no_unlatch=True), OPENER: CloudDeviceMemory()})
 
     assert abilities.actions(LOCK, 5) == {Action.UNLOCK, Action.LOCK, Action.LOCK_N_GO}
     assert abilities.actions(OPENER, 1) == {Action.UNLOCK}

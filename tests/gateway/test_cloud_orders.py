@@ -126,7 +126,7 @@ def test_an_order_that_is_refused_at_once_ends_busy() -> None:
     site.web_side._asks.tell(site.hand.moment)
 
     ended = [news for news in told.take_news() if isinstance(news, CloudOrderEnded)]
-    assert [turn_of(news.answer) for news in ended] == [(Turn.NEVER_WRITTEN, Reason.BUSY)]
+    assert [turn_of(news.answer, opens=True) for news in ended] == [(Turn.NEVER_WRITTEN, Reason.BUSY)]
 
 
 def test_a_flood_of_webhooks_about_one_lock_brings_one_read_more() -> None:

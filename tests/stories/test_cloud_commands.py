@@ -12,6 +12,7 @@ from nuki2mqtt.simulator.web_faults import Write
 from tests.stories.cloud_world import LOCK, CloudHome, is_order
 
 NEVER, ALONE, FALLBACK = (f"  commands: {word}\n" for word in ("never", "when_no_bridge", "fallback"))
+CONFIG = "homeassistant/device/nuki2mqtt_1A2B3C4D/config"
 ONE = "/smartlock/21913877581"  # type 5 and the ID
 BROKEN: dict[str, Callable[[Faults], Fault]] = {  # after a byte was written
     "busy": lambda faults: faults.busy("/lockAction"),
@@ -429,6 +430,63 @@ def test_a_motor_that_blocks_is_told_and_is_no_success() -> None:
     assert [one["event_type"] for one in home.events("jammed", "command_failed")] == ["jammed", "command_failed"]
 
 
+@pytest.mark.parametrize("action", ["unlock", "unlatch", "lock_n_go", "lock_n_go_unlatch"])
+def test_what_opens_is_not_pushed_again_after_an_operation_of_somebody_else(action: str) -> None:
+    """423: whoever holds the lock may be opening it just now."""
+    home = wifi_lock()
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, action)
+        home.world.run(1.5)
+    home.world.run(120)
+
+    assert end(home) == ("failed", "busy", None)
+    assert home.world.end("front_door", 1)["may_have_acted"] is False
+    assert len(home.asked("POST", "/action")) == 1
+    assert home.lock.state == 1
+    order(home, action, 2)
+    home.world.run(120)
+    assert end(home, 2)[0] == "confirmed"
+
+
+def test_an_opener_is_not_pushed_again_either() -> None:
+    home = CloudHome()
+    opener = home.world.house.add(SimulatedOpener(nuki_id=0x3C4D5E6F, name="Intercom"))
+    home.cloud.add(opener)
+    home.start()
+    for number, action in enumerate(("electric_strike", "activate_rto", "activate_cm")):
+        with home.cloud.faults.held_operation(opener.nuki_id):
+            home.world.command("intercom", {"action": action, "transaction": number})
+            home.world.run(1.5)
+        home.world.run(30)
+
+    assert [home.world.end("intercom", number)["reason"] for number in range(3)] == ["busy"] * 3
+    assert len(home.asked("POST", "/action")) == 3
+    assert opener.unlatches == 0
+
+
+def test_lock_goes_when_the_operation_of_somebody_else_is_over() -> None:
+    home = wifi_lock(state=3)
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, "lock")
+        home.world.run(1.5)
+    home.world.run(120)
+
+    assert end(home)[0] == "confirmed"
+    assert len(home.asked("POST", "/action")) > 1
+    assert home.lock.state == 1
+
+
+def test_lock_behind_an_operation_that_does_not_end_fails_in_time() -> None:
+    home = wifi_lock(state=3)
+    with home.cloud.faults.held_operation(LOCK):
+        order(home, "lock")
+        home.world.run(15)
+        assert end(home) == ("failed", "busy", None)
+    home.world.run(120)
+
+    assert home.lock.state == 3
+
+
 # --- Devices ----------------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +503,35 @@ def test_a_lock_of_the_united_states_is_not_offered_unlatch_any_more_once_the_cl
 
     assert end(home, 2)[0] == "refused"
     assert end(home, 3)[0] == "confirmed"
+
+
+def offered(home: CloudHome, since: float) -> tuple[set[tuple[str, ...]], set[str]]:
+    """All that was said to be permitted, and of what entities Home Assistant was told, since then."""
+    listed = [one.json for one in home.world.messages("nuki2mqtt/gateway/devices", since)]
+    told = [one.json["cmps"] for one in home.world.messages(CONFIG, since) if one.payload]
+    entities = {key for components in told for key, entity in components.items() if len(entity) > 1}
+    return {tuple(device["permitted"]) for devices in listed for device in devices}, entities
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_that_a_lock_cannot_unlatch_is_known_after_a_restart(*, is_killed: bool) -> None:
+    home = wifi_lock(has_unlatch=False)
+    assert "unlatch" in offered(home, 0)[1]
+    order(home, "unlatch")
+    home.world.run(60)
+    if not is_killed:
+        home.process.stop()
+    at = home.world.now
+    home.restart(run_s=60)
+
+    permitted, entities = offered(home, at)
+    assert permitted == {("unlock", "lock", "lock_n_go")}
+    assert {"lock", "lock_n_go"} <= entities
+    assert not {"unlatch", "lock_n_go_unlatch"} & entities
+    order(home, "unlatch", 2)
+    home.world.run(60)
+    assert end(home, 2) == ("refused", "not_permitted", None)
+    assert len(home.asked("POST", "/action")) == 1
 
 
 def test_an_opener_by_the_cloud_has_numbers_of_its_own_for_continuous_mode() -> None:
