@@ -15,6 +15,7 @@ from tests.storm.spec import Spec
 SEEDS = range(10)
 DAYS = 0.12
 SQUALLS = 30.0
+CLOUD_SEED = 5
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -24,6 +25,16 @@ def test_nothing_is_wrong_in_a_short_storm(seed: int) -> None:
     assert report.violation is None
     assert report.figures["checks"] > 5
     assert sum(report.bit.values()) >= 3
+
+
+@pytest.mark.timeout(180)
+def test_nothing_is_wrong_in_a_short_storm_with_the_cloud() -> None:
+    _, report = live((CLOUD_SEED, DAYS, SQUALLS, 0, None, False, False, True))
+
+    assert report.violation is None
+    assert report.figures["keypads judged"] > 0
+    assert report.figures["requests to the cloud"] > 100
+    assert report.code_outcomes["active"] > 0
 
 
 def test_a_storm_is_the_same_each_time() -> None:
