@@ -70,7 +70,7 @@ class OnlyWhatTheCloudMay(Invariant):
         setting, what = self.world.spec.web_commands, f"order {order.key} ({order.action})"
         if setting == "never":
             self.fail(f"{what} went to the cloud, which is to get none")
-        if not self.world.is_bridged(nuki_id):
+        if not self.world.is_bridged(nuki_id) or self._has_met_a_stranger(call, nuki_id):
             return
         if setting != "fallback":
             self.fail(f"{what} went to the cloud, and a Bridge knows {nuki_id:08X}")
@@ -92,6 +92,21 @@ class OnlyWhatTheCloudMay(Invariant):
         ]
         if not tried:
             self.fail(f"{what} went to the cloud, and no Bridge was tried")
+
+    def _has_met_a_stranger(self, call: WebCall, nuki_id: int) -> bool:
+        """Whether this process was last told by somebody else, at its Bridge's address, what is paired there."""
+        hosts = {
+            self.world.spec.bridge_host(number)
+            for number, bridge in enumerate(self.world.bridges)
+            if nuki_id in (bridge.paired or ())
+        }
+        lists = [
+            one
+            for one in self.world.wire.calls
+            if one.computer is call.computer and one.process == call.process and one.host in hosts
+            if one.path == "/list" and one.is_answered
+        ]
+        return bool(lists) and lists[-1].bridge not in self.world.bridges
 
     def _check_look(self, call: WebCall, nuki_id: int) -> None:
         reads = [
