@@ -69,9 +69,9 @@ class KeypadLane:
     """One device.
 
     `listing` is the newest complete list, None before the first; `listed` when one of ours was asked for. `written`:
-    when the last write had its answer. `looks`: when to read because of `check`, or because something may have
-    changed. `quiet_until`: nothing is asked before. `next_try`: when a code may be written, `wrote`: when it was last.
-    `synced`: when the device was woken to be read.
+    when the last write had its answer. `came`: when a list last showed that one was carried out. `looks`: when to read
+    because of `check`, or because something may have changed. `quiet_until`: nothing is asked before. `next_try`: when
+    a code may be written, `wrote`: when it was last. `synced`: when the device was woken to be read.
     `conflicts` are codes that the cloud says are taken, `denied` those that it would not have us touch.
     """
 
@@ -83,6 +83,7 @@ class KeypadLane:
     by_id: dict[str, Authorization] = field(default_factory=dict)
     listed: float = -math.inf
     written: float = -math.inf
+    came: float = -math.inf
     looks: list[float] = field(default_factory=list)
     quiet_until: float = -math.inf
     audit_due: float = -math.inf
@@ -118,10 +119,13 @@ class KeypadLane:
         return self.listing is not None and self.listed >= max(now - FRESH_S, self.written)
 
     def settles_at(self, wish_id: str) -> float:
-        """When nothing of the last write to this code is to be expected any more; infinite while the device is away."""
+        """When nothing of the last write to this code is to be expected any more; infinite while the device is away.
+
+        The cloud does one write of a device after the other: what waits behind one that came late comes later still.
+        """
         if not self.is_online:
             return math.inf
-        return max(self.wrote.get(wish_id, self.born), self.online_since) + SETTLED_S
+        return max(self.wrote.get(wish_id, self.born), self.online_since, self.came) + SETTLED_S
 
     def capacity(self, setting: int) -> int:
         """How many authorizations it holds, as far as is known."""

@@ -299,7 +299,10 @@ class Keypads:
             )
             if found is None and not is_complete:
                 continue  # it may be what could not be read
-            self._table.put(lane, wish_id, judge(wish, found, sight))
+            judged = judge(wish, found, sight)
+            if (found is not None and wish.auth_id is None) or judged.attempts < wish.attempts:
+                lane.came = now.monotonic
+            self._table.put(lane, wish_id, judged)
             if self._table.has_moved(wish_id, wish):
                 lane.end_check(wish_id)
 

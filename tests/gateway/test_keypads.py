@@ -525,6 +525,22 @@ def test_a_device_that_goes_offline_under_a_creation(*, keeps: bool) -> None:
     assert world.steps("u")[-1] == ("active", None)
 
 
+def test_what_waits_in_the_cloud_behind_slow_writes_is_not_called_deleted_before_it_came(world: KeypadWorld) -> None:
+    """The cloud does one write of a device after the other: three of 280 s take 840 s."""
+    with world.cloud.faults.slow_writes(280.0):
+        for name, code in (("Anna", CODE), ("Ben", OTHER), ("Chris", THIRD)):
+            world.create(name, code)
+        world.run(475)
+        assert world.writes() == [CREATE, CREATE, CREATE]  # and none twice
+        world.order("delete", "Chris", transaction="t")
+        world.run(60)
+        assert world.steps("t") == [("delete_pending", None)]
+    world.run(2 * HOUR)
+
+    assert world.on_lock() == {"Anna": CODE, "Ben": OTHER}
+    assert world.steps("t")[-1] == ("deleted", None)
+
+
 def test_another_operation_is_waited_for(world: KeypadWorld) -> None:
     with_code(world)
     with world.cloud.faults.held_operation(LOCK):
