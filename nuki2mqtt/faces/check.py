@@ -1,4 +1,4 @@
-"""`nuki2mqtt check`: settings, broker, Bridges, callbacks and clock, one line each with the next step.
+"""`nuki2mqtt check`: settings, broker, Bridges, callbacks, Nuki's cloud and clock, one line each with the next step.
 
 Beside a running service it asks the Bridges a few questions of its own; what only the service can know (the
 callback lease) is read from its health on MQTT.
@@ -18,6 +18,7 @@ from nuki2mqtt.adapters.log_output import configure_logging
 from nuki2mqtt.adapters.mqtt_link import MqttEvent, MqttLink
 from nuki2mqtt.adapters.state_file import read_memory
 from nuki2mqtt.errors import BridgeError, BridgeErrorKind
+from nuki2mqtt.faces.check_cloud import look_at_cloud
 from nuki2mqtt.faces.setup import EXIT_FAILED, EXIT_OK, Setup
 from nuki2mqtt.gateway.bridge_clock import BridgeClock
 from nuki2mqtt.gateway.bridge_problems import container_address, failure, nameless, pair_command, slots_full
@@ -85,13 +86,19 @@ async def _check(setup: Setup) -> list[Line]:
     say(broker)
     for line in await _bridges(setup, health):
         say(line)
+    web_token = setup.settings.nuki_web.token
+    if web_token is not None:
+        is_well, text = await look_at_cloud(setup, web_token)
+        say(Line("cloud", is_well, text))
     say(_clock())
     return lines
 
 
 def _settings(setup: Setup) -> Iterator[Line]:
     count = len(followed_bridges(setup.settings, read_memory(setup.state_dir).bridges))
-    if count == 0:
+    if count == 0 and setup.settings.nuki_web.token is not None:
+        yield Line("settings", True, f"readable, no Bridge but Nuki Web, state in {setup.state_dir}")
+    elif count == 0:
         text = "readable, but no Bridge is configured or paired: nuki2mqtt find shows its address and the next command"
         yield Line("settings", False, text)
     else:

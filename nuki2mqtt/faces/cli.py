@@ -212,8 +212,9 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "check",
         _check,
-        "test settings, broker, Bridges, callbacks and clock",
-        "One line each, with the next step where something is wrong.",
+        "test settings, broker, Bridges, callbacks, Nuki's cloud and clock",
+        "One line each, with the next step where something is wrong. Nothing is moved; with `nuki_web.token` the "
+        "account's locks are read once.",
         "nuki2mqtt check --config config.yaml",
     )
     add("watch", _watch, "show what is said on MQTT", "Needs a running service.", "nuki2mqtt watch")

@@ -3,7 +3,7 @@
 Nothing local waits for anything here; without a token there is no `Cloud` at all.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nuki2mqtt.errors import WebError
@@ -69,7 +69,7 @@ class Cloud:
         self.link = WebLink(own)
         self._asks = WebAsks(self.link)
         self.truth = CloudTruth(following, self.link)
-        self.orders = CloudOrders(own.commands, self._asks, self.truth, following, memory.cloud_devices)
+        self.orders = CloudOrders(own.commands, self._asks, self.truth, following, memory)
         self.history = CloudHistory(self._asks, self.truth, started, self._is_clock_trusted, is_wanted=own.log)
         kept = KeypadMemory(memory.keypad_wishes, memory.keypad_operations, memory.keypad_syncs)
         self.desk = KeypadDesk(
@@ -197,9 +197,11 @@ class Cloud:
             self._effects_of_reads += self.truth.take(taken, now, is_read=True)
             self.history.stirred(taken.stirred, now)
 
-    def hear(self, news: Iterable[News], now: Moment) -> None:
+    def hear(self, news: Sequence[News], now: Moment) -> None:
         """Take in what was seen, by whomever."""
         self.history.hear(news, now)
+        if any(isinstance(item, ListEnded) for item in news):
+            self.orders.note_ways()
 
     # --- Time ---------------------------------------------------------------------------------------------------------
 
@@ -308,8 +310,9 @@ class Cloud:
 
     def sources(self, nuki_id: NukiId) -> tuple[str, ...]:
         """Who knows this device, as `gateway/devices` says it."""
-        is_known = self.truth.knows(nuki_id)
-        by_bridge = ("bridge",) if nuki_id in self._following.bridged.all() or not is_known else ()
+        is_bridged = nuki_id in self._following.bridged.all()
+        is_known = self.truth.knows(nuki_id) or (not is_bridged and self.orders.abilities.was_alone(nuki_id))
+        by_bridge = ("bridge",) if is_bridged or not is_known else ()
         return (*by_bridge, "web") if is_known else by_bridge
 
     def health(self, now: float) -> WebHealth:

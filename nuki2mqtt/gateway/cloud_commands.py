@@ -15,7 +15,7 @@ then a command waits. Once an order has gone to the cloud, nothing of that comma
 `FIRST` who is to carry it out, `CLOUD` what comes before the cloud does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 
@@ -235,11 +235,8 @@ class CloudAbilities:
 
     def actions(self, nuki_id: NukiId, device_type: int) -> frozenset[Action]:
         """The actions that this device understands through the cloud."""
-        return self.without_lost(nuki_id, frozenset(web_actions_of(device_type)))
-
-    def without_lost(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
-        """Those of the actions that the cloud has not said the device to be without."""
-        return actions - _UNLATCHING if nuki_id in self._no_unlatch else actions
+        known = frozenset(web_actions_of(device_type))
+        return known - _UNLATCHING if nuki_id in self._no_unlatch else known
 
     def refused(self, nuki_id: NukiId, action: Action, error: WebError) -> bool:
         """Take in the end of an order; whether this is how it was learnt that the device cannot unlatch."""
@@ -248,8 +245,23 @@ class CloudAbilities:
             return False
         self._no_unlatch.add(nuki_id)
         if error.parameter is not None:
-            self.remembered[nuki_id] = CloudDeviceMemory(no_unlatch=True)
+            self.remembered[nuki_id] = replace(self._of(nuki_id), no_unlatch=True)
         return True
+
+    def _of(self, nuki_id: NukiId) -> CloudDeviceMemory:
+        return self.remembered.get(nuki_id, CloudDeviceMemory())
+
+    def was_alone(self, nuki_id: NukiId) -> bool:
+        """Whether no Bridge had this device when that was known last."""
+        return self._of(nuki_id).is_alone
+
+    def note_way(self, nuki_id: NukiId, *, is_alone: bool) -> None:
+        """Whether a Bridge has it is known: until it is again, the next process offers what this one does."""
+        known = replace(self._of(nuki_id), is_alone=is_alone)
+        if known == CloudDeviceMemory():
+            self.remembered.pop(nuki_id, None)
+        elif known != self._of(nuki_id):
+            self.remembered[nuki_id] = known
 
     def forget(self, nuki_id: NukiId) -> None:
         """This device is gone."""

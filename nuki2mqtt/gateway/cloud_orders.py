@@ -4,8 +4,6 @@ The decision itself is in `cloud_commands`; here its questions are answered, and
 the cloud goes out once per command at most: whoever has it sent must never have it sent again.
 """
 
-from collections.abc import Mapping
-
 from nuki2mqtt.errors import WebError, WebErrorKind
 from nuki2mqtt.gateway.cloud_commands import (
     CloudAbilities,
@@ -21,7 +19,7 @@ from nuki2mqtt.gateway.cloud_commands import (
 from nuki2mqtt.gateway.cloud_truth import CloudTruth
 from nuki2mqtt.gateway.following import Following
 from nuki2mqtt.gateway.news import CloudOrderEnded, CloudReadEnded
-from nuki2mqtt.gateway.vocabulary import CloudDeviceMemory, Effect, JournalEntry, Level, Log, Moment
+from nuki2mqtt.gateway.vocabulary import Effect, JournalEntry, Level, Log, Memory, Moment
 from nuki2mqtt.gateway.web_asks import WebAsks
 from nuki2mqtt.gateway.web_jobs import WebEnded
 from nuki2mqtt.model.action import Action
@@ -46,10 +44,11 @@ class CloudOrders:
         asks: WebAsks,
         truth: CloudTruth,
         following: Following,
-        remembered: Mapping[NukiId, CloudDeviceMemory],
+        memory: Memory,
     ) -> None:
         self.holds = CloudHolds()
-        self.abilities = CloudAbilities(dict(remembered))
+        self.abilities = CloudAbilities(dict(memory.cloud_devices))
+        self._shown_before = frozenset(memory.devices)
         self._setting = setting
         self._asks = asks
         self._truth = truth
@@ -113,13 +112,31 @@ class CloudOrders:
         self._asks.ask(DeviceRequest(number), then, now, not_after=deadline)
 
     def with_way(self, nuki_id: NukiId, actions: frozenset[Action]) -> frozenset[Action]:
-        """Those of the actions that the way that this lock has can carry out at all; undecided is all that may be."""
-        local = self.local(nuki_id)
-        if local is not Local.NONE or not self._truth.knows(nuki_id):
-            return actions if local is Local.UNTRIED else self.abilities.without_lost(nuki_id, actions)
+        """Those of the actions that the way that this lock has can carry out at all."""
+        if not self._is_alone(nuki_id):
+            return actions
         if self._setting is WebCommands.NEVER:
             return frozenset()
         return actions & self.abilities.actions(nuki_id, self._device_type(nuki_id))
+
+    def _is_alone(self, nuki_id: NukiId) -> bool:
+        """Whether only the cloud has it; as long as that is undecided, as it was in the process before.
+
+        What is offered shall not change to and fro with each start: Home Assistant forgets what is taken back.
+        """
+        local, is_known = self.local(nuki_id), self._truth.knows(nuki_id)
+        if local is Local.UNTRIED:
+            return False
+        if (local is Local.NONE and is_known) or self.abilities.was_alone(nuki_id):
+            return True
+        return is_known and nuki_id not in self._shown_before
+
+    def note_ways(self) -> None:
+        """A Bridge or the account was listed: remember where it is decided whether a Bridge has a device."""
+        for nuki_id in self._truth.devices.ids():
+            local = self.local(nuki_id)
+            if local is not Local.UNDECIDED:
+                self.abilities.note_way(nuki_id, is_alone=local is Local.NONE)
 
     # --- Reads and orders ---------------------------------------------------------------------------------------------
 

@@ -61,9 +61,13 @@ class DeviceMemory:
 
 @dataclass(frozen=True, slots=True)
 class CloudDeviceMemory:
-    """What is remembered of a device of Nuki's account; `no_unlatch`: the cloud said that it cannot be unlatched."""
+    """What is remembered of a device of Nuki's account.
+
+    `no_unlatch`: the cloud said that it cannot be unlatched. `is_alone`: when last looked at no Bridge had it.
+    """
 
     no_unlatch: bool = False
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

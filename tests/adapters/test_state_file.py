@@ -251,7 +251,7 @@ def test_the_file_of_a_version_that_knew_no_keypads_is_read() -> None:
 
 def test_what_is_known_of_a_device_of_the_cloud_as_it_is_written_and_read() -> None:
     data = json.loads(render_state(StateContents("0badcafe", Secret("0" * 32), MEMORY)))
-    assert data["cloud_devices"] == {"1A2B3C4D": {"no_unlatch": True}}
+    assert data["cloud_devices"] == {"1A2B3C4D": {"no_unlatch": True, "is_alone": False}}
     data["cloud_devices"] |= {"2": {"later": 1}, "3": {"no_unlatch": 1}, "x": {}, "5": None}
 
     found = read_state(json.dumps(data).encode())

@@ -182,7 +182,7 @@ MEMORIES = st.builds(
         max_size=3,
     ),
     announced=st.dictionaries(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=3),
-    cloud_devices=st.dictionaries(IDS, st.builds(CloudDeviceMemory, st.booleans()), max_size=3),
+    cloud_devices=st.dictionaries(IDS, st.builds(CloudDeviceMemory, st.booleans(), st.booleans()), max_size=3),
 )
 
 

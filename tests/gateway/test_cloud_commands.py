@@ -216,6 +216,19 @@ def test_only_what_the_cloud_said_in_so_many_words_outlives_the_process(
     assert (Action.UNLATCH in again.actions(LOCK, 4)) is not is_remembered
 
 
+def test_what_is_known_of_a_device_is_kept_as_long_as_it_says_anything() -> None:
+    abilities = CloudAbilities()
+    abilities.note_way(LOCK, is_alone=False)
+    assert abilities.remembered == {}
+    abilities.note_way(LOCK, is_alone=True)
+    abilities.refused(LOCK, Action.UNLATCH, WebError(WebErrorKind.BAD_REQUEST, parameter="action"))
+
+    assert abilities.remembered == {LOCK: CloudDeviceMemory(no_unlatch=True, is_alone=True)}
+    assert (abilities.was_alone(LOCK), abilities.was_alone(OPENER)) == (True, False)
+    abilities.note_way(LOCK, is_alone=False)
+    assert abilities.remembered == {LOCK: CloudDeviceMemory(no_unlatch=True)}
+
+
 def test_what_devices_can_do_through_the_cloud() -> None:
     abilities = CloudAbilities({LOCK: CloudDeviceMemory(no_unlatch=True), OPENER: CloudDeviceMemory()})
 

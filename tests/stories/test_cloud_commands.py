@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from nuki2mqtt.gateway.vocabulary import Effect
 from nuki2mqtt.simulator.faults import Fault, Faults
-from nuki2mqtt.simulator.house import SimulatedOpener
+from nuki2mqtt.simulator.house import SimulatedLock, SimulatedOpener
 from nuki2mqtt.simulator.web_faults import Write
 from tests.stories.cloud_world import LOCK, CloudHome, is_order
 
@@ -56,6 +57,41 @@ def test_never_means_never() -> None:
     assert end(home) == ("refused", "not_permitted", None)
     assert home.orders() == []
     assert home.world.retained("nuki2mqtt/gateway/devices")[0]["permitted"] == []
+
+
+def without_its_bridge(settings: str, *, has_unlatch: bool = True) -> CloudHome:
+    """A lock that could be paired with a Bridge, and is not; one is there, and is slower than the cloud."""
+    home = CloudHome(device_type=4, has_unlatch=has_unlatch)
+    other = home.world.house.add(SimulatedLock(nuki_id=0x5E6F7A8B, name="Shed", device_type=4))
+    home.bridge = home.world.add_bridge(paired=[other.nuki_id])
+    home.start(settings, run_s=60)
+    return home
+
+
+def test_what_may_not_be_told_is_not_offered_for_a_moment_either() -> None:
+    home = without_its_bridge(NEVER)
+    front = {tuple(one["permitted"]) for one in listings(home, 0)}
+    home.restart(run_s=60)
+    at = home.world.now
+    assert home.bridge is not None
+    with home.bridge.faults.refuse_connections():
+        home.restart(run_s=60)
+
+    assert front | {tuple(one["permitted"]) for one in listings(home, 0)} == {()}
+    assert not {"lock", "unlatch", "lock_n_go"} & offered(home, 0)[1]
+    assert {tuple(one["sources"]) for one in listings(home, at)} == {("web",)}
+
+
+def test_never_takes_nothing_from_a_lock_that_a_bridge_has() -> None:
+    home = with_bridge(NEVER)
+    assert home.bridge is not None
+    at = home.world.now
+    home.restart(run_s=60)
+    with home.bridge.faults.refuse_connections():
+        home.restart(run_s=60)
+
+    assert len({tuple(one["permitted"]) for one in listings(home, at)}) == 1
+    assert all({"lock", "unlatch"} <= set(one.json["cmps"]) for one in home.world.messages(CONFIG, at) if one.payload)
 
 
 @pytest.mark.parametrize("settings", [ALONE, FALLBACK])
@@ -505,12 +541,17 @@ def test_a_lock_of_the_united_states_is_not_offered_unlatch_any_more_once_the_cl
     assert end(home, 3)[0] == "confirmed"
 
 
+def listings(home: CloudHome, since: float) -> list[dict[str, Any]]:
+    """What was said of the front door in the list of all devices since then."""
+    listed = [one.json for one in home.world.messages("nuki2mqtt/gateway/devices", since)]
+    return [device for devices in listed for device in devices if device["topic"] == "front_door"]
+
+
 def offered(home: CloudHome, since: float) -> tuple[set[tuple[str, ...]], set[str]]:
     """All that was said to be permitted, and of what entities Home Assistant was told, since then."""
-    listed = [one.json for one in home.world.messages("nuki2mqtt/gateway/devices", since)]
     told = [one.json["cmps"] for one in home.world.messages(CONFIG, since) if one.payload]
     entities = {key for components in told for key, entity in components.items() if len(entity) > 1}
-    return {tuple(device["permitted"]) for devices in listed for device in devices}, entities
+    return {tuple(device["permitted"]) for device in listings(home, since)}, entities
 
 
 @pytest.mark.parametrize("is_killed", [True, False])

@@ -352,3 +352,26 @@ def test_a_keypad_at_a_lock_of_a_bridge_names_who_came_by_the_cloud() -> None:
 
     assert (home.snapshot["actor"], home.snapshot["trigger"]) == ("Anna", "keypad")
     assert home.codes() == {"Anna": ("active", None)}
+
+
+@pytest.mark.parametrize("first", ["bridge", "cloud"])
+def test_a_topic_is_kept_whoever_answers_first_at_the_next_start(first: str) -> None:
+    """The Bridge and the account call the lock by different names."""
+    home = CloudHome(has_bridge=True, device_type=4)
+    home.known.name = "Main entrance"
+    assert home.bridge is not None
+    silence = home.cloud.faults.refuse_connections, home.bridge.faults.refuse_connections
+    at_first, later = silence if first == "bridge" else silence[::-1]
+    with at_first():
+        home.start(run_s=60)
+    with later():
+        home.restart(run_s=60)
+    home.restart(run_s=60)
+
+    topic = "front_door" if first == "bridge" else "main_entrance"
+    assert [one["topic"] for one in home.world.retained("nuki2mqtt/gateway/devices")] == [topic]
+    assert {name.split("/")[1] for name in home.world.broker.retained if name.startswith("nuki2mqtt/")} == {
+        "gateway",
+        "bridge",
+        topic,
+    }

@@ -37,6 +37,8 @@ STRANGERS = (("Owner's son", 274619), ("Anna", 961834))  # one has a name that o
 # Nuki's cloud numbers two actions of an Opener otherwise than a Bridge does (web reference 4).
 _OPENER_ACTIONS = {6: 4, 7: 5}
 
+LOCKED = 423
+
 
 @dataclass(eq=False)
 class WebCall:
@@ -73,6 +75,11 @@ class WebCall:
         if answer is None or self.arrived is None or self.ended is None or answer.ending is not Ending.ANSWERED:
             return False
         return answer.delay_s <= self.timeout_s and self.ended >= self.arrived + answer.delay_s - ROUNDING_S
+
+    @property
+    def was_locked(self) -> bool:
+        """Whether the cloud said that another operation is under way, and did not take it."""
+        return self.is_answered and self.answer is not None and self.answer.status == LOCKED
 
     @cached_property
     def body(self) -> Any:

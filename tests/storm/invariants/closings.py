@@ -129,7 +129,9 @@ def _key(call: Call | WebCall) -> _Key:
 
 
 def _may_be_again(call: Call | WebCall, last: Call | WebCall) -> bool:
-    """Whether the outcome of the last request is unknown, and the pause after it is over."""
+    """Whether the outcome of the last request is unknown and its pause is over, or the cloud had no time for it."""
+    if isinstance(last, WebCall) and last.was_locked:
+        return last.ended is not None and call.began >= last.ended
     if last.ended is None or call.began < last.ended + PAUSE_S - ROUNDING_S:
         return False
     is_clear = last.is_answered and isinstance(last.body, dict) and isinstance(last.body.get("success"), bool)

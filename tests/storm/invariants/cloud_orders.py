@@ -60,12 +60,17 @@ class OnlyWhatTheCloudMay(Invariant):
         self._check_look(call, nuki_id)
         if order.opens:
             self._check_hold(call, nuki_id)
-        elif order.key is not None and sum(isinstance(one, WebCall) for one in order.calls) > len(order.deliveries):
+        elif order.key is not None and self._taken(order) > len(order.deliveries):
             self.fail(f"order {order.key} went to the cloud again")
         if call.promised:
             self._promised.append(call)
             if order.opens:
                 self._opening.setdefault(nuki_id, []).append(call)
+
+    @staticmethod
+    def _taken(order: Order) -> int:
+        """How often the cloud may have taken it."""
+        return sum(isinstance(one, WebCall) and not one.was_locked for one in order.calls)
 
     @staticmethod
     def _order_of(call: Call | WebCall) -> Order:
@@ -75,7 +80,7 @@ class OnlyWhatTheCloudMay(Invariant):
         setting, what = self.world.spec.web_commands, f"order {order.key} ({order.action})"
         if setting == "never":
             self.fail(f"{what} went to the cloud, which is to get none")
-        if not self.world.is_bridged(nuki_id):
+        if not self.world.is_bridged(nuki_id) or self._has_met_a_stranger(call, nuki_id):
             return
         # Who never met ours cannot tell it from another one at its address, and that one does not know the device.
         is_told = (call.computer.name, nuki_id) in self._told
@@ -101,6 +106,21 @@ class OnlyWhatTheCloudMay(Invariant):
         ]
         if not tried:
             self.fail(f"{what} went to the cloud, and no Bridge was tried")
+
+    def _has_met_a_stranger(self, call: WebCall, nuki_id: int) -> bool:
+        """Whether this process was last told by somebody else, at its Bridge's address, what is paired there."""
+        hosts = {
+            self.world.spec.bridge_host(number)
+            for number, bridge in enumerate(self.world.bridges)
+            if nuki_id in (bridge.paired or ())
+        }
+        lists = [
+            one
+            for one in self.world.wire.calls
+            if one.computer is call.computer and one.process == call.process and one.host in hosts
+            if one.path == "/list" and one.is_answered
+        ]
+        return bool(lists) and lists[-1].bridge not in self.world.bridges
 
     def _check_look(self, call: WebCall, nuki_id: int) -> None:
         reads = [
