@@ -28,8 +28,6 @@ class OnlyWhatTheCloudMay(Invariant):
         self.orders = 0
         self._opening: dict[int, list[WebCall]] = {}
         self._promised: list[WebCall] = []
-        self._told: set[tuple[str, int]] = set()  # which computer a Bridge of ours has told of which device
-        self._misled: set[tuple[str, int]] = set()  # processes to which another Bridge has listed its devices
 
     @property
     def _site(self) -> CloudSite:
@@ -41,14 +39,6 @@ class OnlyWhatTheCloudMay(Invariant):
             return
         if call.wanted_by[0].opens:
             self._check_hold(call, int(call.params["nukiId"]))
-
-    def call_ended(self, call: Call) -> None:
-        if call.path != "/list" or not call.is_answered:
-            return
-        if call.bridge in self.world.bridges:
-            self._told |= {(call.computer.name, nuki_id) for nuki_id in call.entries}
-        elif call.entries:
-            self._misled.add((call.computer.name, call.process))
 
     def web_arrived(self, call: WebCall) -> None:
         if not call.is_order or not call.was_written or not call.wanted_by:
@@ -82,10 +72,6 @@ class OnlyWhatTheCloudMay(Invariant):
             self.fail(f"{what} went to the cloud, which is to get none")
         if not self.world.is_bridged(nuki_id) or self._has_met_a_stranger(call, nuki_id):
             return
-        # Who never met ours cannot tell it from another one at its address, and that one does not know the device.
-        is_told = (call.computer.name, nuki_id) in self._told
-        if not is_told and (call.computer.name, call.process) in self._misled:
-            return
         if setting != "fallback":
             self.fail(f"{what} went to the cloud, and a Bridge knows {nuki_id:08X}")
             return
@@ -108,7 +94,10 @@ class OnlyWhatTheCloudMay(Invariant):
             self.fail(f"{what} went to the cloud, and no Bridge was tried")
 
     def _has_met_a_stranger(self, call: WebCall, nuki_id: int) -> bool:
-        """Whether this process was last told by somebody else, at its Bridge's address, what is paired there."""
+        """Whether only somebody else, at its Bridge's address, has told this process what is paired there.
+
+        Once ours has, the device stays the Bridge's.
+        """
         hosts = {
             self.world.spec.bridge_host(number)
             for number, bridge in enumerate(self.world.bridges)
@@ -120,7 +109,8 @@ class OnlyWhatTheCloudMay(Invariant):
             if one.computer is call.computer and one.process == call.process and one.host in hosts
             if one.path == "/list" and one.is_answered
         ]
-        return bool(lists) and lists[-1].bridge not in self.world.bridges
+        is_told = any(nuki_id in one.entries for one in lists)
+        return not is_told and any(one.bridge not in self.world.bridges for one in lists)
 
     def _check_look(self, call: WebCall, nuki_id: int) -> None:
         reads = [
