@@ -16,8 +16,8 @@ YOUNG = timedelta(hours=32)
 class Sight:
     """What else is known: the entry in the list before, and what our own writes may still do.
 
-    `is_settled`: nothing of an earlier write is expected any more. `is_own_echo`: we wrote a short while ago.
-    `is_superseded`: an older write than the newest order is still to be seen.
+    `is_settled`: nothing of an earlier write is expected any more, though a creation may still come. `is_own_echo`: we
+    wrote a short while ago. `is_superseded`: an older write than the newest order is still to be seen.
     """
 
     now: datetime
@@ -48,6 +48,9 @@ def _present(wish: KeypadWish, found: Authorization, sight: Sight) -> KeypadWish
             return _active(wish, sight) if is_as_wanted and not sight.is_superseded else wish
         case KeypadPhase.ACTIVE if wish.once and found.lock_count:
             return _turned(wish, KeypadTurn.ENDED)
+        case KeypadPhase.DELETED:
+            # Its creation was carried out after all, long after the list had lacked it.
+            return _turned(wish, KeypadTurn.CAME_LATE)
         case KeypadPhase.ACTIVE if said.differs and not found.has_operation:
             if sight.is_own_echo:
                 return _turned(wish, KeypadTurn.DIFFERENT)
@@ -70,13 +73,29 @@ def _absent(wish: KeypadWish, sight: Sight) -> KeypadWish:
                 return replace(_turned(gone, KeypadTurn.NEVER_THERE), code=code, revived=True)
             return replace(_turned(gone, KeypadTurn.MISSING, KeypadReason.GONE), code=None)
         case KeypadPhase.DELETE_PENDING:
-            is_gone = wish.auth_id is not None or wish.sent_code is None or sight.is_settled
-            return _turned(wish, KeypadTurn.MISSING) if is_gone else wish
-        case KeypadPhase.FAILED | KeypadPhase.NEEDS_REVIEW if wish.sent_code is None or sight.is_settled:
+            if wish.auth_id is None and wish.sent_code is not None:
+                late = replace(_turned(wish, KeypadTurn.MISSING), code=None, confirmed=sight.now)
+                return late if sight.is_settled else wish
+            return _turned(replace(wish, sent_name=None, sent_code=None), KeypadTurn.MISSING)
+        case KeypadPhase.DELETED if _may_come(wish, sight):
+            return wish
+        case KeypadPhase.FAILED | KeypadPhase.NEEDS_REVIEW if wish.sent_code is not None:
+            if not sight.is_settled:
+                return wish
+            if wish.confirmed is None or wish.code is not None:
+                return replace(wish, auth_id=None, code=None, confirmed=sight.now)
+            return wish if _may_come(wish, sight) else replace(wish, sent_name=None, sent_code=None)
+        case KeypadPhase.FAILED | KeypadPhase.NEEDS_REVIEW | KeypadPhase.DELETED:
             # Nothing can bring it any more, so that its code is of no use.
             return replace(wish, auth_id=None, code=None, sent_name=None, sent_code=None)
         case _:
             return wish
+
+
+def _may_come(wish: KeypadWish, sight: Sight) -> bool:
+    """Whether a creation of which no list has shown anything may still be carried out."""
+    is_young = wish.confirmed is not None and timedelta() <= sight.now - wish.confirmed <= YOUNG
+    return wish.sent_code is not None and is_young
 
 
 def _was_never_there(wish: KeypadWish, sight: Sight) -> bool:

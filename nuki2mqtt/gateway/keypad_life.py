@@ -10,8 +10,9 @@ An ACTIVE code that a list contradicts was changed by somebody else, and is left
 back against the will of the one who took it. Shortly after our own write it is our own business, and so is one
 that has gone before it was ever used: the cloud had listed what was not on the lock, and it is created again, once.
 
-A FAILED one may still appear, or be as wanted after all: then it is ACTIVE. DELETED is the only end; the others are
-where an order ends and the next one begins. A pair that is not in the table is a mistake of ours, and raises.
+A FAILED one may still appear, or be as wanted after all: then it is ACTIVE. DELETED is the only end, but for one whose
+creation no list has shown: that may be carried out for a day and longer, and is deleted then. The others are where an
+order ends and the next one begins. A pair that is not in the table is a mistake of ours, and raises.
 """
 
 from enum import StrEnum
@@ -43,6 +44,7 @@ class KeypadTurn(StrEnum):
     NEVER_THERE = "never there"  # the same of one that had only been listed
     REFUSED = "refused"  # a clear no, or a rule that it breaks
     GIVEN_UP = "given up"  # tried often enough
+    CAME_LATE = "came late"  # a list shows what was created, after it was taken for deleted
     ENDED = "ended"  # its time is over, or it was used once
 
 
@@ -85,7 +87,7 @@ TABLE: dict[tuple[KeypadPhase, KeypadTurn], KeypadPhase] = {
             _T.MISSING: _P.DELETED,
             _T.REFUSED: _P.FAILED,
         },
-        _P.DELETED: {},
+        _P.DELETED: {_T.CAME_LATE: _P.DELETE_PENDING},
         _P.FAILED: {
             _T.CREATE_ORDERED: _P.CREATE_PENDING,
             _T.CHANGE_ORDERED: _P.UPDATE_PENDING,

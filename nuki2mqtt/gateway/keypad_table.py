@@ -74,6 +74,10 @@ class KeypadTable:
         """The codes of ours on a device, in the order in which they were wanted."""
         return [(wish_id, self.wishes[wish_id]) for wish_id in self._ids.get(lane.smartlock_id, ())]
 
+    def living(self, lane: KeypadLane) -> list[tuple[str, KeypadWish]]:
+        """Those of them that people know of: without what was deleted and may still be created."""
+        return [one for one in self.wishes_of(lane) if one[1].phase is not KeypadPhase.DELETED]
+
     def has_wishes(self, lane: KeypadLane) -> bool:
         """Whether there are any."""
         return bool(self._ids.get(lane.smartlock_id))
@@ -95,7 +99,7 @@ class KeypadTable:
         """What orders and rules need to know of a device."""
         return Surroundings(
             smartlock_id=lane.smartlock_id,
-            wishes=dict(self.wishes_of(lane)),
+            wishes=dict(self.living(lane)),
             listing=lane.listing,
             has_keypad=lane.has_keypad,
             capacity=lane.capacity(self._capacity),
@@ -115,7 +119,11 @@ class KeypadTable:
         self.touch(lane)
         self.is_changed = True
         if wish.phase is KeypadPhase.DELETED:
-            self._forget(lane, wish_id)
+            if wish.sent_code is None:
+                self._forget(lane, wish_id)
+            else:  # its creation may still be carried out
+                lane.end_check(wish_id)
+                self._index(wish_id, wish)
             self.results.end(wish_id, wish, KeypadPhase.DELETED, None, None)
             return
         self._index(wish_id, wish)
@@ -202,7 +210,7 @@ class KeypadTable:
         """The codes of a device as they are shown, ours first."""
         listed = {one.id: one for one in lane.listing or ()}
         owned = self.owned(lane)
-        ours = [self._entry(lane, wish, listed.get(wish.auth_id or "")) for _, wish in self.wishes_of(lane)]
+        ours = [self._entry(lane, wish, listed.get(wish.auth_id or "")) for _, wish in self.living(lane)]
         foreign = [_foreign(one) for one in listed.values() if one.is_keypad_code and one.id not in owned]
         return (*ours, *foreign)
 

@@ -288,6 +288,8 @@ class Keypads:
         self._table.touch(lane)
         for wish_id, wish in self._table.wishes_of(lane):
             found = lane.find(wish, self._table.owned(lane))
+            if wish.phase is KeypadPhase.DELETED and found is not None and self._is_wanted(lane, found):
+                found = None
             self._writes.seen(lane, wish_id, found)
             check = lane.check
             sight = Sight(
@@ -305,6 +307,12 @@ class Keypads:
             self._table.put(lane, wish_id, judged)
             if self._table.has_moved(wish_id, wish):
                 lane.end_check(wish_id)
+
+    def _is_wanted(self, lane: KeypadLane, found: Authorization) -> bool:
+        """Whether somebody has ordered just this code again since it was deleted."""
+        living = [wish for _, wish in self._table.living(lane) if wish.auth_id is None]
+        names = {(wish.name, wish.code) for wish in living} | {(wish.sent_name, wish.sent_code) for wish in living}
+        return (found.name, found.code) in names
 
     def _advance(self, lane: KeypadLane, now: Moment) -> None:
         """Ask the next thing of the cloud, if it is time."""

@@ -20,6 +20,7 @@ TURNS = (
     "refused",
     "given up",
     "ended",
+    "came late",
 )
 C, U, A, D, X, F, R = (
     "create_pending",
@@ -31,22 +32,22 @@ C, U, A, D, X, F, R = (
     "needs_review",
 )
 ROWS = {
-    #  creat chng del  want diff othr miss nevr refu gave ended
-    C: (C, NOT, D, A, U, NOT, NOT, NOT, F, F, D),
-    U: (NOT, U, D, A, NOT, NOT, R, C, F, F, D),
-    A: (NOT, U, D, NOT, U, R, R, C, NOT, NOT, D),
-    D: (NOT, NOT, D, NOT, NOT, NOT, X, NOT, F, NOT, NOT),
-    X: (NOT,) * 11,
-    F: (C, U, D, A, NOT, NOT, NOT, NOT, NOT, NOT, D),
-    R: (C, U, D, A, NOT, NOT, NOT, NOT, NOT, NOT, NOT),
+    #  creat chng del  want diff othr miss nevr refu gave ended late
+    C: (C, NOT, D, A, U, NOT, NOT, NOT, F, F, D, NOT),
+    U: (NOT, U, D, A, NOT, NOT, R, C, F, F, D, NOT),
+    A: (NOT, U, D, NOT, U, R, R, C, NOT, NOT, D, NOT),
+    D: (NOT, NOT, D, NOT, NOT, NOT, X, NOT, F, NOT, NOT, NOT),
+    X: (*(NOT,) * 11, D),
+    F: (C, U, D, A, NOT, NOT, NOT, NOT, NOT, NOT, D, NOT),
+    R: (C, U, D, A, NOT, NOT, NOT, NOT, NOT, NOT, NOT, NOT),
 }
 PAIRS = [(phase, turn, ends[place]) for phase, ends in ROWS.items() for place, turn in enumerate(TURNS)]
 
 
 def test_every_pair_is_written_out() -> None:
-    assert len(PAIRS) == 7 * 11 == 77
+    assert len(PAIRS) == 7 * 12 == 84
     assert {(phase, turn) for phase, turn, _ in PAIRS} == {(str(p), str(t)) for p in LIVES for t in KeypadTurn}
-    assert sum(end != NOT for _, _, end in PAIRS) == len(TABLE) == 34
+    assert sum(end != NOT for _, _, end in PAIRS) == len(TABLE) == 35
 
 
 @pytest.mark.parametrize(("phase", "turn", "end"), PAIRS)

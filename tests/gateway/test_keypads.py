@@ -351,6 +351,11 @@ def test_a_creation_in_vain_fails_after_three_tries(world: KeypadWorld) -> None:
 
     assert world.writes() == [CREATE, SYNC, CREATE, CREATE]
     assert world.phases() == {"Anna": ("failed", "not_confirmed")}
+    [wish] = world.saved.wishes.values()
+    assert wish.code is None
+    assert wish.sent_code is not None  # it may still come
+    world.run(DAY)
+
     # Nothing can bring it any more: its code is of no use.
     [wish] = world.saved.wishes.values()
     assert (wish.code, wish.sent_code) == (None, None)
@@ -539,6 +544,55 @@ def test_what_waits_in_the_cloud_behind_slow_writes_is_not_called_deleted_before
 
     assert world.on_lock() == {"Anna": CODE, "Ben": OTHER}
     assert world.steps("t")[-1] == ("deleted", None)
+
+
+@pytest.mark.parametrize("late_s", [1200.0, 3 * 3600.0])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_creation_that_comes_long_after_it_was_deleted_is_deleted(late_s: float, *, is_restarted: bool) -> None:
+    world = KeypadWorld()
+    with world.cloud.faults.slow_writes(late_s):
+        world.create("Anna", CODE)
+        world.run(60)
+    world.order("delete", "Anna", transaction="t")
+    world.run(600)
+    assert world.steps("t")[-1] == ("deleted", None)
+    assert world.phases() == {}
+    if is_restarted:
+        world.kill()
+    world.run(10 * HOUR)
+
+    assert world.on_lock() == {}
+    assert world.phases() == {}
+    world.run(2 * DAY)
+    assert world.saved.wishes == {}
+
+
+def test_a_creation_that_comes_late_is_that_of_who_has_ordered_it_again(world: KeypadWorld) -> None:
+    with world.cloud.faults.slow_writes(1200.0):
+        world.create("Anna", CODE)
+        world.run(60)
+    world.order("delete", "Anna")
+    world.run(600)
+    world.create("Anna", CODE, transaction="t")
+    world.run(10 * HOUR)
+
+    assert world.steps("t")[-1] == ("active", None)
+    assert world.on_lock() == {"Anna": CODE}
+    world.run(2 * DAY)
+    assert world.on_lock() == {"Anna": CODE}
+
+
+def test_what_came_late_of_a_failed_code_can_be_deleted(world: KeypadWorld) -> None:
+    with world.cloud.faults.slow_writes(6 * 3600.0):
+        world.create("Anna", CODE, transaction="t")
+        world.run(3 * HOUR)
+    assert world.steps("t")[-1] == ("failed", "not_confirmed")
+    world.run(10 * HOUR)
+    world.order("delete", "Anna", transaction="u")
+    world.run(DAY)
+
+    assert world.steps("u")[-1] == ("deleted", None)
+    assert world.on_lock() == {}
 
 
 def test_another_operation_is_waited_for(world: KeypadWorld) -> None:

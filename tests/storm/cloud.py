@@ -128,7 +128,11 @@ class WebCall:
         if self.method != "GET" or self.levels[0] != "smartlock" or len(self.levels) > 2:
             return {}
         rows = self.body if isinstance(self.body, list) else [self.body]
-        return {row["smartlockId"] & 0xFFFF_FFFF: row for row in rows if isinstance(row, dict) and "smartlockId" in row}
+        return {
+            row["smartlockId"] & 0xFFFF_FFFF: row
+            for row in rows
+            if isinstance(row, dict) and isinstance(row.get("smartlockId"), int)
+        }
 
 
 def _loaded(body: bytes) -> Any:
