@@ -410,8 +410,9 @@ class BridgeLink:
         question = self._asked.take()
         if question is not None:
             return question
-        if self.callback.step is not None:
-            return Job(JobKind.LEASE, self.callback.step)
+        step = self.callback.next_step(now)
+        if step is not None:
+            return Job(JobKind.LEASE, step)
         if self.callback.look_at is not None and self.callback.look_at <= now:
             return Job(JobKind.SLOTS, CallbackListRequest())
         return Job(JobKind.INFO, InfoRequest()) if is_due(JobKind.INFO) else None

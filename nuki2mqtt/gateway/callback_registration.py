@@ -18,6 +18,7 @@ from nuki2mqtt.model.bridge import CallbackSlot
 from nuki2mqtt.protocol.bridge_api import CallbackAddRequest, CallbackRemoveRequest, SuccessAnswer
 
 LEASE_S = 900.0  # docs/architecture.md, "One state change"
+FRESH_S = 3.0  # a removal goes by what was seen a gap before, not a command before
 _MOST_STEPS = 8
 
 Step = CallbackAddRequest | CallbackRemoveRequest
@@ -36,6 +37,7 @@ class CallbackRegistration:
         self.step: Step | None = None
         self.is_released = True
         self._link = link
+        self._seen = 0.0
         self._steps = 0
         self._is_releasing = False
 
@@ -66,7 +68,7 @@ class CallbackRegistration:
 
     def saw(self, slots: tuple[CallbackSlot, ...], now: float) -> list[Effect]:
         """Take in the slots as they are."""
-        self.look_at = None
+        self.look_at, self._seen = None, now
         if self.own is None:
             self.is_released = True
             return []
@@ -92,6 +94,15 @@ class CallbackRegistration:
                 self.step = _request(needed)
                 is_lost = was == "held" and isinstance(needed, Register)
                 return [Log(Level.WARNING, bridge_problems.lease_lost(self._link))] if is_lost else []
+
+    def next_step(self, now: float) -> Step | None:
+        """The request to be made first; none where another one came between, and the slots may be others by now.
+
+        A number is a position (docs/facts.md): after a command of half a minute somebody else may stand there.
+        """
+        if isinstance(self.step, CallbackRemoveRequest) and now - self._seen > FRESH_S:
+            self.step, self.look_at = None, now
+        return self.step
 
     def took_step(self, answer: SuccessAnswer, now: float) -> list[Effect]:
         """Take in the answer to a step; numbers are positions, so look again before the next."""

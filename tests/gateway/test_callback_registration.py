@@ -68,6 +68,21 @@ def test_after_each_step_the_slots_are_looked_at_again(slots: tuple[CallbackSlot
     assert (effects, made.look_at, made.step) == ([], 12, None)
 
 
+def test_a_removal_that_had_to_wait_is_preceded_by_another_look() -> None:
+    """A number is a position: behind a command of half a minute somebody else may stand there."""
+    made = wanting()
+    made.saw((OLD, FOREIGN), 11)
+    assert made.next_step(14) == CallbackRemoveRequest(0)
+    assert made.next_step(14.1) is None
+    assert (made.step, made.look_at, made.state) == (None, 14.1, "pending")
+
+
+def test_a_registration_may_wait() -> None:
+    made = wanting()
+    made.saw((), 11)
+    assert made.next_step(60) == CallbackAddRequest(OWN.url())
+
+
 def test_a_refused_removal_is_followed_by_a_look() -> None:
     made = wanting()
     made.saw((OLD,), 11)

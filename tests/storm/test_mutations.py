@@ -39,9 +39,9 @@ def test_a_mutation_says_what_it_breaks_and_who_notices(mutation: Mutation) -> N
 
 
 def test_every_invariant_has_its_mutations() -> None:
-    counts = Counter(one.invariant for one in MUTATIONS.values())
+    counts = Counter(one.invariant for one in MUTATIONS.values() if not one.has_cloud)
 
-    assert sorted(counts, key=int) == [str(number) for number in range(1, 15)]
+    assert sorted(counts, key=int) == [str(number) for number in range(1, 11)]
     assert min(counts.values()) >= 3
     assert sum(counts.values()) >= 30
 
